@@ -1,0 +1,61 @@
+/**
+ * What a chat request may cost at most: the same number on both sides, so a consumer knows the price before it is told.
+ */
+import { InvalidRequestError } from './Errors.ts'
+import { cost, type Tokens } from './Pricing.ts'
+
+/** What one chat request can cost at most. */
+export type Quote = {
+  /** Base units. The charge is the real cost, at most this. */
+  amount: bigint
+  /** Input tokens quoted for: a third of the UTF-8 bytes, rounded up. */
+  inputTokens: number
+  /** Output tokens quoted for, over all choices; the provider stops there. */
+  outputTokens: number
+  /** `max_tokens` of one choice that the quote covers. */
+  maxTokens: number
+}
+
+/**
+ * Quotes a chat completion: input price × ⌈UTF-8 bytes of the JSON of `messages` and `tools` ÷ 3⌉ tokens + output
+ * price × `max_tokens` (or the provider's stated default) × `n`.
+ *
+ * `body` is the parsed request. `max_completion_tokens` wins over `max_tokens`, as upstream.
+ *
+ * @throws {InvalidRequestError} When the body is no chat request.
+ */
+export function chat(pricing: Tokens, body: unknown): Quote {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new InvalidRequestError('The body is not a JSON object.', 'Send an OpenAI chat completion request.')
+  }
+  const { messages, tools, max_completion_tokens, max_tokens, n } = body as Record<string, unknown>
+  if (!Array.isArray(messages) || messages.length === 0) {
+    throw new InvalidRequestError('`messages` is not a non-empty array.', 'Send at least one message.')
+  }
+  const bytes =
+    utf8Length(JSON.stringify(messages)) + (tools === undefined ? 0 : utf8Length(JSON.stringify(tools)))
+  const maxTokens = positive(max_completion_tokens ?? max_tokens, 'max_tokens') ?? pricing.defaultMaxTokens
+  const choices = positive(n, 'n') ?? 1
+  const inputTokens = Math.ceil(bytes / 3)
+  const outputTokens = maxTokens * choices
+  return { amount: cost(pricing, { inputTokens, outputTokens }), inputTokens, outputTokens, maxTokens }
+}
+
+/** Above any model's output, and small enough that no product of it is inexact. */
+const largest = 1_000_000
+
+function positive(value: unknown, name: string): number | undefined {
+  if (value === undefined || value === null) return undefined
+  if (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= largest)
+    return value as number
+  throw new InvalidRequestError(
+    `\`${name}\` is not a whole number from 1 to ${largest}.`,
+    `Correct or omit \`${name}\`.`,
+  )
+}
+
+const encoder = new TextEncoder()
+
+function utf8Length(text: string): number {
+  return encoder.encode(text).length
+}

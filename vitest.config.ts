@@ -1,0 +1,38 @@
+import { readdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const root = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+
+/** Tests run the sources, so that no build has to precede them. */
+const alias = {
+  '@drain/core': root('packages/core/src/index.ts'),
+  '@drain/consumer/testing': root('packages/consumer/src/testing/index.ts'),
+  '@drain/consumer': root('packages/consumer/src/index.ts'),
+  '@drain/provider/sqlite': root('packages/provider/src/ledger/sqlite.ts'),
+  '@drain/provider/express': root('packages/provider/src/http/express.ts'),
+  '@drain/provider/hono': root('packages/provider/src/http/hono.ts'),
+  '@drain/provider': root('packages/provider/src/index.ts'),
+  '@drain-protocol/sdk': root('packages/sdk/src/index.ts'),
+}
+
+const project = (folder: string, name: string) => ({
+  resolve: { alias },
+  test: {
+    name,
+    root: root(folder),
+    include: ['{src,test}/**/*.test.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+  },
+})
+
+export default defineConfig({
+  test: {
+    projects: ['packages', 'examples'].flatMap((parent) =>
+      readdirSync(root(parent), { withFileTypes: true })
+        .filter((entry) => entry.isDirectory())
+        .map((entry) => project(`${parent}/${entry.name}`, entry.name)),
+    ),
+  },
+})
