@@ -13,6 +13,9 @@ const alias = {
   '@drain/provider/express': root('packages/provider/src/http/express.ts'),
   '@drain/provider/hono': root('packages/provider/src/http/hono.ts'),
   '@drain/provider': root('packages/provider/src/index.ts'),
+  '@drain-protocol/sdk/sqlite': root('packages/sdk/src/sqlite.ts'),
+  '@drain-protocol/sdk/express': root('packages/sdk/src/express.ts'),
+  '@drain-protocol/sdk/hono': root('packages/sdk/src/hono.ts'),
   '@drain-protocol/sdk': root('packages/sdk/src/index.ts'),
 }
 

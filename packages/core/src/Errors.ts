@@ -47,11 +47,11 @@ export class InvalidAmountError extends DrainError {
   }
 }
 
-/** A duration that is not a positive whole number of seconds. */
+/** A duration that is not a positive whole number of seconds, or longer than a channel may run. */
 export class InvalidDurationError extends DrainError {
   override readonly name = 'InvalidDurationError'
-  constructor(value: unknown) {
-    super('invalid_duration', `${printable(value)} is not a valid duration.`, {
+  constructor(value: unknown, problem?: string) {
+    super('invalid_duration', `${printable(value)} is not a valid duration${problem ? `: ${problem}` : ''}.`, {
       action: "Use whole seconds (3600) or a number with a unit: '90s', '30m', '24h', '7d'.",
     })
   }

@@ -1,0 +1,202 @@
+import {
+  Channel,
+  ContractError,
+  Deployment,
+  Domain,
+  DrainError,
+  type Rejection,
+  TransactionRevertedError,
+  Usdc,
+  type Voucher,
+} from '@drain/core'
+import { type Account, type Address, createPublicClient, type Hex, http, type WalletClient } from 'viem'
+import { createChannelReader } from './chain/ChannelReader.ts'
+import { verifyVoucher } from './verify/verifyVoucher.ts'
+
+/** Where a provider's channels live. */
+export type DrainProviderConfig = {
+  chainId: number
+  rpcUrl?: string | undefined
+  /** A contract of your own, or one that isn't the chain's default. */
+  contractAddress?: Address | undefined
+  usdcAddress?: Address | undefined
+  /** Refuses channels that pay somebody else. Default: the wallet's account; without a wallet any provider passes. */
+  provider?: Address | undefined
+}
+
+/** What `verifyVoucher` found. */
+export type VoucherVerification = {
+  valid: boolean
+  /** Why not, for people. */
+  error?: string
+  /** Why not, for programs: a code of the protocol. */
+  code?: Rejection.Code
+  signer?: Address
+  channel?: Channel.Channel
+  /** Voucher amount − claimed on chain, in base units: what a claim of it would pay. */
+  payout?: bigint
+  payoutFormatted?: string
+  /**
+   * What this voucher adds to the highest one verified before, in base units: what the consumer pays with it. Compare it
+   * with your price; `payout` counts what earlier vouchers have paid for already.
+   */
+  increase?: bigint
+}
+
+/**
+ * Verifies and claims vouchers, one at a time, as the original SDK did. Keeps nonces and amounts in memory only: to charge
+ * for a service use `createPaywall`, whose ledger survives a restart and decides concurrent requests atomically.
+ */
+export type DrainProvider = {
+  /** Whether a voucher may be served. Each nonce passes once, and nonces must rise. Never throws. */
+  verifyVoucher(voucher: Voucher.Voucher): Promise<VoucherVerification>
+  /**
+   * Claims a voucher and waits for the transaction's success.
+   * @throws {DrainError} Without a wallet, or when the contract refuses.
+   */
+  claim(voucher: Voucher.Voucher): Promise<Hex>
+  /** The channel on chain; zeros when it does not exist. */
+  getChannel(channelId: Hex): Promise<Channel.Channel>
+  /** Deposit − claimed, as decimal USDC. */
+  getChannelBalance(channelId: Hex): Promise<string>
+  isChannelExpired(channelId: Hex): Promise<boolean>
+  /** Seconds until the expiry, 0 when it has passed. */
+  getTimeUntilExpiry(channelId: Hex): Promise<number>
+  getHighestNonce(channelId: Hex): bigint
+  /** Restores what `getHighestNonce` said before a restart. */
+  setHighestNonce(channelId: Hex, nonce: bigint): void
+  getContractAddress(): Address
+}
+
+/** A provider that verifies. */
+export function createDrainProvider(config: DrainProviderConfig): DrainProvider {
+  return create(config)
+}
+
+/** A provider that verifies and claims. */
+export function createDrainProviderWithWallet(
+  config: DrainProviderConfig,
+  walletClient: WalletClient,
+  account: Account,
+): DrainProvider {
+  return create({ provider: account.address, ...config }, { walletClient, account })
+}
+
+function create(
+  config: DrainProviderConfig,
+  wallet?: { walletClient: WalletClient; account: Account },
+): DrainProvider {
+  const deployment = Deployment.find({
+    chainId: config.chainId,
+    contract: config.contractAddress,
+    token: config.usdcAddress,
+  })
+  const domainSeparator = Domain.separator(deployment)
+  const client = createPublicClient({
+    transport: http(config.rpcUrl ?? wallet?.walletClient.chain?.rpcUrls.default.http[0]),
+  })
+  const channels = createChannelReader({ client, deployment, confirmations: () => 0n })
+  /** What was verified so far, per channel. */
+  const highest = new Map<Hex, { nonce: bigint; amount: bigint }>()
+  const highestOf = (channelId: Hex) => highest.get(Channel.parseId(channelId)) ?? { nonce: 0n, amount: 0n }
+
+  async function verify(voucher: Voucher.Voucher): Promise<VoucherVerification> {
+    const channelId = Channel.parseId(voucher.channelId)
+    const lookup = await channels.get(channelId)
+    const channel = lookup.status === 'found' ? lookup.channel : undefined
+    const provider = config.provider ?? channel?.provider ?? deployment.contract
+    const verdict = verifyVoucher({ ...voucher, channelId }, channel, {
+      provider,
+      domainSeparator,
+      now: channels.now(),
+    })
+    if (!verdict.ok) return refuse(verdict.rejection.code, verdict.rejection.message)
+    // From here on without waiting for anything, so that no other call can pass with the same nonce.
+    const before = highestOf(channelId)
+    if (voucher.nonce <= before.nonce) {
+      return refuse(
+        'invalid_nonce',
+        `The nonce ${voucher.nonce} is not above ${before.nonce}, the highest seen.`,
+      )
+    }
+    const { claimed, consumer } = verdict.channel
+    if (voucher.amount <= claimed) {
+      const [has, needs] = [Usdc.display(voucher.amount), Usdc.display(claimed)]
+      return refuse(
+        'insufficient_funds',
+        `The voucher's amount ${has} is not above the ${needs} claimed already.`,
+      )
+    }
+    const floor = before.amount > claimed ? before.amount : claimed
+    const increase = voucher.amount > floor ? voucher.amount - floor : 0n
+    highest.set(channelId, {
+      nonce: voucher.nonce,
+      amount: before.amount > voucher.amount ? before.amount : voucher.amount,
+    })
+    const payout = voucher.amount - claimed
+    const payoutFormatted = Usdc.format(payout)
+    return { valid: true, signer: consumer, channel: verdict.channel, payout, payoutFormatted, increase }
+  }
+
+  async function claim(voucher: Voucher.Voucher): Promise<Hex> {
+    if (!wallet) {
+      throw new DrainError('wallet_required', 'This provider has no wallet to claim with.', {
+        action: 'Create it with createDrainProviderWithWallet.',
+      })
+    }
+    const { walletClient, account } = wallet
+    const { channelId, amount, nonce, signature } = voucher
+    const call = {
+      address: deployment.contract,
+      abi: ContractError.callAbi,
+      functionName: 'claim',
+      args: [channelId, amount, nonce, signature],
+      account,
+    } as const
+    try {
+      await client.simulateContract(call)
+    } catch (error) {
+      throw ContractError.fromRevert(error, { channelId })
+    }
+    const hash = await walletClient.writeContract({ ...call, chain: walletClient.chain })
+    const receipt = await client.waitForTransactionReceipt({ hash })
+    if (receipt.status !== 'success') throw new TransactionRevertedError('claim', { transactionHash: hash })
+    channels.forget(Channel.parseId(channelId))
+    return hash
+  }
+
+  return {
+    async verifyVoucher(voucher) {
+      try {
+        return await verify(voucher)
+      } catch (error) {
+        return refuse(
+          'unavailable',
+          error instanceof DrainError ? error.message : 'The voucher cannot be verified.',
+        )
+      }
+    },
+    claim,
+    getChannel: (channelId) => channels.read(Channel.parseId(channelId)),
+    async getChannelBalance(channelId) {
+      const { deposit, claimed } = await channels.read(Channel.parseId(channelId))
+      return Usdc.format(deposit - claimed)
+    },
+    async isChannelExpired(channelId) {
+      return Channel.isExpired(await channels.read(Channel.parseId(channelId)), channels.now())
+    },
+    async getTimeUntilExpiry(channelId) {
+      const left = (await channels.read(Channel.parseId(channelId))).expiry - channels.now()
+      return left > 0n ? Number(left) : 0
+    },
+    getHighestNonce: (channelId) => highestOf(channelId).nonce,
+    setHighestNonce(channelId, nonce) {
+      highest.set(Channel.parseId(channelId), { ...highestOf(channelId), nonce })
+    },
+    getContractAddress: () => deployment.contract,
+  }
+}
+
+function refuse(code: Rejection.Code, error: string): VoucherVerification {
+  return { valid: false, code, error }
+}

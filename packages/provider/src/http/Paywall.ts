@@ -1,0 +1,359 @@
+import {
+  type Channel,
+  Deployment,
+  Domain,
+  type Pricing,
+  type Rejection,
+  Usdc,
+  type Voucher,
+  Headers as Wire,
+} from '@drain/core'
+import { createPublicClient, createWalletClient, defineChain, type Hex, http, type LocalAccount } from 'viem'
+import { ChainUnavailableError, type Confirmations, createChannelReader } from '../chain/ChannelReader.ts'
+import type { ChannelFacts, ChannelState, Ledger, LedgerOpener } from '../ledger/Ledger.ts'
+import { type Closing, createSettlement, type Settlement } from '../settle/Settlement.ts'
+import * as Terms from '../verify/Terms.ts'
+import { verifyVoucher } from '../verify/verifyVoucher.ts'
+import { allowOrigin, isPreflight, preflight } from './cors.ts'
+import { createEndpoints } from './endpoints.ts'
+import { Payment } from './Payment.ts'
+import { problem, refusal } from './responses.ts'
+
+/** How a provider is set up. */
+export type PaywallConfig = {
+  /** The provider's account: channels pay it, it signs closes and sends settlements. */
+  account: LocalAccount
+  chainId: number
+  rpcUrl?: string | undefined
+  /** A contract of your own, or one that isn't the chain's default. */
+  contractAddress?: Hex | undefined
+  usdcAddress?: Hex | undefined
+  /** Where vouchers and charges are kept: `sqliteLedger('drain.db')`, or `memoryLedger()` for tests. */
+  ledger: LedgerOpener
+  /** Shown in `/v1/pricing`. */
+  name?: string | undefined
+  /** What is sold, for `/v1/pricing` and `/v1/models`. */
+  models?: Record<string, Pricing.Pricing> | undefined
+  terms?: Terms.TermsInput | undefined
+  /** Answer of `/v1/docs`: what an agent that knows nothing else needs to use the service. Appended to the protocol's part. */
+  docs?: string | undefined
+  /** Admin routes exist only with a token. */
+  adminToken?: string | undefined
+  /** A payout below this (USDC) is not worth a transaction; the consumer closes instead. Default 0.01. */
+  minPayout?: string | undefined
+  confirmations?: Confirmations | undefined
+  /** Answers close requests without a signature, as older clients send them. Trap: strangers can freeze channels. */
+  allowUnsignedClose?: boolean | undefined
+  /** Milliseconds of the local clock. */
+  clock?: (() => number) | undefined
+}
+
+/** A request's payment, or the response that refuses it. */
+export type Beginning = { ok: true; payment: Payment } | { ok: false; response: Response }
+
+/** A voucher that was admitted, with its channel, or why not. */
+export type Admission = { ok: true; channel: ChannelFacts } | { ok: false; rejection: Rejection.Rejection }
+
+/** Does the work of a paid request. */
+export type PaidHandler = (payment: Payment) => Response | Promise<Response>
+
+/** Everything a provider has at run time. */
+export type Paywall = {
+  readonly config: PaywallConfig
+  readonly deployment: Deployment.Deployment
+  readonly domainSeparator: Hex
+  readonly provider: Hex
+  readonly terms: Terms.Terms
+  readonly ledger: Ledger
+  readonly settlement: Settlement
+  /**
+   * Serves a paid request: checks its voucher, reserves `quote` (base units), runs `work`, captures the real cost, and
+   * adds the cost headers. Work that throws or answers 400 and above is not charged unless it reported a cost. Never
+   * throws.
+   */
+  handle(request: Request, quote: bigint, work: PaidHandler): Promise<Response>
+  /** The first half of `handle`, for frameworks with their own responses; end it with `payment.settle`. Never throws. */
+  begin(request: Request, quote: bigint): Promise<Beginning>
+  /** Answers the protocol's own endpoints, `undefined` for every other request. Never throws. */
+  endpoints(request: Request): Promise<Response | undefined>
+  /** Verifies a voucher and judges its channel: everything before the ledger. */
+  admit(voucher: Voucher.Voucher): Promise<Admission>
+  /** A channel as the chain shows it, from memory if it is there; `undefined` when there is none to serve. */
+  lookUp(channelId: Hex): Promise<Channel.Channel | undefined>
+  /** Unix seconds, by the later of local clock and chain head. */
+  now(): bigint
+  /** Freezes a channel, waits for what runs on it, and settles it. */
+  closeChannel(channel: Channel.Channel): Promise<Closing | { rejection: Rejection.Rejection }>
+  /** Closes the ledger. Stop accepting requests first. */
+  close(): Promise<void>
+}
+
+/** How long a close request waits for the requests that run on its channel. */
+const drainMs = 20_000
+
+/**
+ * A provider's paywall.
+ *
+ * @example
+ * ```ts
+ * const paywall = createPaywall({ account, chainId: 137, ledger: sqliteLedger('drain.db') })
+ * const response = await paywall.handle(request, Usdc.parse('0.001'), () => new Response('paid'))
+ * ```
+ * @throws {UnknownDeploymentError | LedgerFileError | InvalidAmountError | InvalidDurationError}
+ */
+export function createPaywall(config: PaywallConfig): Paywall {
+  const { account, chainId, clock } = config
+  const deployment = Deployment.find({ chainId, contract: config.contractAddress, token: config.usdcAddress })
+  const provider = account.address
+  const domainSeparator = Domain.separator(deployment)
+  const terms = Terms.fromInput(config.terms)
+  const transport = http(config.rpcUrl)
+  const chain = defineChain({
+    id: chainId,
+    name: `chain ${chainId}`,
+    nativeCurrency: { name: 'native', symbol: 'native', decimals: 18 },
+    rpcUrls: { default: { http: config.rpcUrl ? [config.rpcUrl] : [] } },
+  })
+  const client = createPublicClient({ chain, transport })
+  const walletClient = createWalletClient({ account, chain, transport })
+  const channels = createChannelReader({ client, deployment, confirmations: config.confirmations, clock })
+  const ledger = config.ledger({ chainId, contract: deployment.contract, provider })
+  const minPayout = Usdc.parse(config.minPayout ?? '0.01')
+  const settlement = createSettlement({
+    account,
+    walletClient,
+    publicClient: client,
+    deployment,
+    ledger,
+    channels,
+    minPayout,
+  })
+  const running = new Map<Hex, Set<Payment>>()
+  const closing = new Map<Hex, Promise<Closing | { rejection: Rejection.Rejection }>>()
+
+  const offerAt = (request: Request): Wire.Offer => {
+    const { origin } = new URL(request.url)
+    return {
+      provider,
+      contract: deployment.contract,
+      chainId,
+      signing: `${origin}/v1/signing`,
+      docs: `${origin}/v1/docs`,
+      features: deployment.features,
+    }
+  }
+
+  async function lookUp(channelId: Hex): Promise<Channel.Channel | undefined> {
+    const lookup = await channels.get(channelId)
+    return lookup.status === 'found' ? lookup.channel : undefined
+  }
+
+  async function admit(voucher: Voucher.Voucher): Promise<Admission> {
+    const lookup = await channels.get(voucher.channelId)
+    if (lookup.status === 'busy') {
+      return reject('rate_limited', 'Too many unknown channels at once. Try again in a second.')
+    }
+    if (lookup.status === 'unconfirmed') {
+      return reject(
+        'channel_not_found',
+        'This channel’s opening is not confirmed deeply enough yet. Try again soon.',
+      )
+    }
+    const channel = lookup.status === 'found' ? lookup.channel : undefined
+    const now = channels.now()
+    const verdict = verifyVoucher(voucher, channel, { provider, domainSeparator, now })
+    if (!verdict.ok) return verdict
+    const facts = { ...verdict.channel, channelId: verdict.channel.id }
+    const known = await ledger.get(facts.channelId)
+    const refused = Terms.judge(terms, verdict.channel, known?.firstSeen, now)
+    return refused ? { ok: false, rejection: refused } : { ok: true, channel: facts }
+  }
+
+  async function reserve(request: Request, quote: bigint): Promise<Beginning> {
+    const refuse = (rejection: Rejection.Rejection): Beginning => {
+      const priced = rejection.code === 'voucher_required' ? { required: quote, ...rejection } : rejection
+      return { ok: false, response: refusal(priced, offerAt(request)) }
+    }
+    const parsed = Wire.parseVoucher(request.headers)
+    if (!parsed.ok) return refuse({ code: parsed.code, message: parsed.message })
+    const { voucher } = parsed
+    const admission = await admit(voucher)
+    if (!admission.ok) return refuse(admission.rejection)
+    const { channel } = admission
+    const reserved = await ledger.reserve({ channel, voucher, quote })
+    if (!reserved.ok) return refuse(ledgerRejection(reserved.code, reserved.state, quote))
+    const { reservationId } = reserved
+    const payment = new Payment({
+      ledger,
+      reservationId,
+      channel: { ...channel, id: channel.channelId },
+      quote,
+    })
+    track(payment)
+    return { ok: true, payment }
+  }
+
+  function track(payment: Payment): void {
+    const payments = running.get(payment.channelId) ?? new Set()
+    running.set(payment.channelId, payments.add(payment))
+    const untrack = () => {
+      payments.delete(payment)
+      if (payments.size === 0 && running.get(payment.channelId) === payments)
+        running.delete(payment.channelId)
+    }
+    payment.settled.then(untrack, untrack)
+  }
+
+  async function begin(request: Request, quote: bigint): Promise<Beginning> {
+    try {
+      return await reserve(request, quote)
+    } catch (error) {
+      const what = error instanceof ChainUnavailableError ? 'chain' : 'ledger'
+      return {
+        ok: false,
+        response: refusal({ code: 'unavailable', message: `The ${what} is out of reach.` }),
+      }
+    }
+  }
+
+  async function handle(request: Request, quote: bigint, work: PaidHandler): Promise<Response> {
+    if (isPreflight(request)) return preflight()
+    const beginning = await begin(request, quote)
+    if (!beginning.ok) return beginning.response
+    const { payment } = beginning
+    let response: Response
+    try {
+      response = await work(payment)
+    } catch {
+      response = problem(500, 'internal_error', 'The request failed and is not charged.', 'api_error')
+    }
+    try {
+      const costs = payment.isDeferred ? undefined : await payment.settle(response.status < 400)
+      return withCosts(response, payment, costs)
+    } catch {
+      await response.body?.cancel().catch(() => {})
+      return refusal({
+        code: 'unavailable',
+        message: 'The ledger is out of reach; the request is not charged.',
+      })
+    }
+  }
+
+  async function closeChannel(
+    channel: Channel.Channel,
+  ): Promise<Closing | { rejection: Rejection.Rejection }> {
+    const under = closing.get(channel.id)
+    if (under) return under
+    const attempt = freezeAndSettle({ ...channel, channelId: channel.id })
+    closing.set(channel.id, attempt)
+    const forget = () => closing.delete(channel.id)
+    // A finished close is remembered for as long as the process runs, an unfinished one is tried again.
+    attempt.then((result) => 'rejection' in result && forget(), forget)
+    return attempt
+  }
+
+  async function freezeAndSettle(
+    channel: ChannelFacts,
+  ): Promise<Closing | { rejection: Rejection.Rejection }> {
+    await ledger.freeze(channel)
+    for (const payment of running.get(channel.channelId) ?? []) payment.abort()
+    const isDrained = await untilDrained(channel.channelId)
+    if (!isDrained) {
+      const message = 'The channel is frozen, but requests still run on it. Ask again in a moment.'
+      return { rejection: { code: 'unavailable', message } }
+    }
+    return settlement.close(channel.channelId)
+  }
+
+  /** Waits until nothing is reserved, here or in another process, and the final amount is fixed. */
+  async function untilDrained(channelId: Hex): Promise<boolean> {
+    const deadline = Date.now() + drainMs
+    while (true) {
+      const result = await ledger.finalize(channelId)
+      if (result.ok) return true
+      if (Date.now() > deadline) return false
+      const here = [...(running.get(channelId) ?? [])].map((payment) => payment.settled)
+      await Promise.race([here.length > 0 ? Promise.allSettled(here) : wait(100), wait(500)])
+    }
+  }
+
+  const paywall: Paywall = {
+    config,
+    deployment,
+    domainSeparator,
+    provider,
+    terms,
+    ledger,
+    settlement,
+    handle,
+    begin,
+    admit,
+    lookUp,
+    now: channels.now,
+    closeChannel,
+    async endpoints(request) {
+      try {
+        return await endpoints(request)
+      } catch {
+        return refusal({ code: 'unavailable', message: 'The provider cannot answer at the moment.' })
+      }
+    },
+    close: () => ledger.close(),
+  }
+  const endpoints = createEndpoints(paywall)
+  return paywall
+}
+
+/** A refusal of the ledger as the wire tells it. */
+export function ledgerRejection(
+  code: Rejection.Code,
+  state: ChannelState,
+  quote: bigint,
+): Rejection.Rejection {
+  const { charged, reserved, authorized, deposit } = state
+  switch (code) {
+    case 'insufficient_funds': {
+      const requiredCumulative = charged + reserved + quote
+      const provided = authorized - charged - reserved
+      return {
+        code,
+        message:
+          `Voucher covers ${Usdc.display(provided)}, this request needs ${Usdc.display(quote)}. ` +
+          (requiredCumulative > deposit
+            ? `The channel holds ${Usdc.display(deposit)}: open another one.`
+            : `Sign a voucher for at least ${Usdc.display(requiredCumulative)} (cumulative).`),
+        required: quote,
+        provided,
+        requiredCumulative,
+        providedCumulative: authorized,
+      }
+    }
+    case 'invalid_nonce':
+      return {
+        code,
+        message: 'This voucher’s nonce was used before, or is too old. Sign with a new, higher nonce.',
+      }
+    case 'exceeds_deposit':
+      return { code, message: `The voucher promises more than the channel holds (${Usdc.display(deposit)}).` }
+    default:
+      return { code, message: 'This channel is closing. Open a new one.' }
+  }
+}
+
+function reject(code: Rejection.Code, message: string): Admission {
+  return { ok: false, rejection: { code, message } }
+}
+
+function withCosts(response: Response, payment: Payment, costs: Wire.Costs | undefined): Response {
+  const headers = new Headers(response.headers)
+  if (costs) Wire.writeCosts(headers, costs)
+  else for (const name of Wire.names.channel) headers.set(name, payment.channelId)
+  if (!headers.has('Cache-Control')) headers.set('Cache-Control', 'private')
+  allowOrigin(headers)
+  const { status, statusText } = response
+  return new Response(response.body, { status, statusText, headers })
+}
+
+function wait(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}

@@ -1,0 +1,75 @@
+/** Administration: exists only when the operator sets a token. */
+import { Usdc } from '@drain/core'
+import type { Paywall } from './Paywall.ts'
+import { problem } from './responses.ts'
+
+/** Routes under `/v1/admin/`. Answers carry no cross-origin headers. */
+export function createAdminRoutes(
+  paywall: Paywall,
+  token: string,
+): (request: Request, pathname: string) => Promise<Response | undefined> {
+  const { ledger, settlement, provider, deployment } = paywall
+  const expected = digest(`Bearer ${token}`)
+
+  async function isAuthorized(request: Request): Promise<boolean> {
+    const [given, wanted] = await Promise.all([digest(request.headers.get('Authorization') ?? ''), expected])
+    let difference = 0
+    for (const [index, byte] of wanted.entries()) difference |= byte ^ (given[index] ?? 0)
+    return difference === 0
+  }
+
+  const noStore = { headers: { 'Cache-Control': 'no-store' } }
+
+  async function claim(request: Request): Promise<Response> {
+    const force = new URL(request.url).searchParams.get('force') === 'true'
+    const { claimed, failed } = await settlement.claimAll(force ? 1n : Usdc.parse('10'))
+    const transactions = claimed.map(({ channelId, amount, txHash }) => ({
+      channelId,
+      amount: Usdc.format(amount),
+      txHash,
+    }))
+    return Response.json({ claimed: transactions, failed }, noStore)
+  }
+
+  async function stats(): Promise<Response> {
+    const { deposit, authorized, charged, reserved, claimed, ...counts } = await ledger.totals()
+    const amounts = { deposit, authorized, charged, reserved, claimed, unclaimed: charged - claimed }
+    const readable = Object.fromEntries(
+      Object.entries(amounts).map(([name, amount]) => [name, Usdc.format(amount)]),
+    )
+    return Response.json(
+      { provider, chainId: deployment.chainId, currency: 'USDC', ...counts, ...readable },
+      noStore,
+    )
+  }
+
+  async function vouchers(): Promise<Response> {
+    const channels = []
+    for await (const { channelId, consumer, status, charged, claimed, authorized } of ledger.channels({
+      unclaimedOver: 0n,
+    })) {
+      const [earned, paid, signed] = [charged, claimed, authorized].map(Usdc.format)
+      channels.push({ channelId, consumer, status, charged: earned, claimed: paid, authorized: signed })
+      if (channels.length === 1_000) break
+    }
+    return Response.json({ provider, channels }, noStore)
+  }
+
+  return async (request, pathname) => {
+    const route = `${request.method} ${pathname}`
+    const handler = {
+      'POST /v1/admin/claim': claim,
+      'GET /v1/admin/stats': stats,
+      'GET /v1/admin/vouchers': vouchers,
+    }[route]
+    if (!handler) return undefined
+    if (!(await isAuthorized(request)))
+      return problem(401, 'unauthorized', 'Send the admin token as a bearer token.')
+    return handler(request)
+  }
+}
+
+/** Comparing digests takes the same time wherever two tokens differ. */
+async function digest(text: string): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))
+}

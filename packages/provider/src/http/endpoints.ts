@@ -1,0 +1,244 @@
+/** The protocol's own routes of a provider: what it sells, how to pay, the state and end of a channel, administration. */
+import {
+  Channel,
+  ChannelRequest,
+  CloseAuthorization,
+  Deployment,
+  InvalidFormatError,
+  Pricing,
+  type Rejection,
+  Signature,
+  Usdc,
+  Voucher,
+  Headers as Wire,
+} from '@drain/core'
+import type { Hex } from 'viem'
+import type { ChannelState, LedgerVoucher } from '../ledger/Ledger.ts'
+import * as Terms from '../verify/Terms.ts'
+import { createAdminRoutes } from './admin.ts'
+import { readJson } from './body.ts'
+import { isPreflight, preflight } from './cors.ts'
+import { documentation } from './documentation.ts'
+import { ledgerRejection, type Paywall } from './Paywall.ts'
+import { json, problem, refusal } from './responses.ts'
+
+type Route = (request: Request) => Response | Promise<Response>
+
+/** A handler that answers the protocol's routes and leaves all others alone. */
+export function createEndpoints(paywall: Paywall): (request: Request) => Promise<Response | undefined> {
+  const { config, deployment, domainSeparator, provider, ledger } = paywall
+  const models = Object.entries(config.models ?? {})
+  const startedAt = Math.floor(Date.now() / 1_000)
+
+  const pricing = {
+    provider,
+    providerName: config.name ?? 'DRAIN provider',
+    chainId: deployment.chainId,
+    currency: 'USDC',
+    decimals: Usdc.decimals,
+    contract: deployment.contract,
+    terms: Terms.toJson(paywall.terms),
+    models: Object.fromEntries(models.map(([id, price]) => [id, Pricing.toJson(price)])),
+  }
+
+  const modelList = {
+    object: 'list',
+    data: models.map(([id]) => ({
+      id,
+      object: 'model',
+      created: startedAt,
+      owned_by: config.name ?? 'drain-provider',
+    })),
+  }
+
+  const signing = {
+    domain: {
+      name: 'DrainChannel',
+      version: '1',
+      chainId: deployment.chainId,
+      verifyingContract: deployment.contract,
+    },
+    types: { ...Voucher.types, ...CloseAuthorization.types, ...ChannelRequest.types },
+    domainSeparator,
+    token: deployment.token,
+    provider,
+    features: deployment.features,
+  }
+
+  /** Proves that a request about a channel comes from its consumer. */
+  async function authenticate(
+    channelId: Hex,
+    action: ChannelRequest.Action,
+    fields: unknown,
+  ): Promise<{ ok: true; channel: Channel.Channel } | { ok: false; response: Response }> {
+    const refuse = (code: Rejection.Code, message: string) =>
+      ({ ok: false, response: refusal({ code, message }) }) as const
+    const channel = (await paywall.lookUp(channelId)) ?? (await remembered(channelId))
+    if (!channel) return refuse('channel_not_found', 'This channel does not exist.')
+    if (channel.provider.toLowerCase() !== provider.toLowerCase()) {
+      return refuse('wrong_provider', 'This channel pays another provider.')
+    }
+    if (action === 'close' && config.allowUnsignedClose && !hasSignature(fields)) return { ok: true, channel }
+    let proof: { deadline: bigint; signature: Hex }
+    try {
+      proof = ChannelRequest.fromJson(fields)
+    } catch {
+      return refuse(
+        'invalid_signature',
+        `Sign a ChannelRequest for the action "${action}": send deadline and signature.`,
+      )
+    }
+    if (!ChannelRequest.isTimely(proof.deadline, paywall.now())) {
+      return refuse('invalid_signature', 'The deadline must lie ahead, by at most five minutes.')
+    }
+    const digest = ChannelRequest.digest({ channelId, action, deadline: proof.deadline }, domainSeparator)
+    if (!Signature.isValid(digest, proof.signature, channel.consumer)) {
+      return refuse('invalid_signature', 'The request is not signed by the channel’s consumer.')
+    }
+    return { ok: true, channel }
+  }
+
+  /** A channel that is closed on chain by now, as the ledger has it: repeats of a close get the same answer. */
+  async function remembered(channelId: Hex): Promise<Channel.Channel | undefined> {
+    const state = await ledger.get(channelId)
+    return state && { ...state, id: state.channelId }
+  }
+
+  async function channelState(request: Request, id: string): Promise<Response> {
+    const channelId = Channel.parseId(id)
+    const asked = await authenticate(channelId, 'state', parseJson(request.headers.get(Wire.request)))
+    if (!asked.ok) return asked.response
+    const state = await ledger.get(channelId)
+    const { channel } = asked
+    return json(describe(state ?? channel), 200, { 'Cache-Control': 'private, no-store' })
+  }
+
+  async function raise(request: Request): Promise<Response> {
+    const body = request.headers.has(Wire.names.voucher[0]) || request.headers.has(Wire.names.voucher[1])
+    let headers: Pick<Headers, 'get'> = request.headers
+    if (!body) {
+      const sent = await readJson(request)
+      if (!sent.ok) return refusal({ code: 'invalid_voucher_format', message: sent.message })
+      const text = JSON.stringify(sent.value)
+      headers = { get: (name) => (name === Wire.names.voucher[0] ? text : null) }
+    }
+    const parsed = Wire.parseVoucher(headers)
+    if (!parsed.ok) return refusal({ code: parsed.code, message: parsed.message })
+    const admission = await paywall.admit(parsed.voucher)
+    if (!admission.ok) return refusal(admission.rejection)
+    const raised = await ledger.raise({ channel: admission.channel, voucher: parsed.voucher })
+    if (!raised.ok) return refusal(ledgerRejection(raised.code, raised.state, 0n))
+    const { channelId, authorized, charged, reserved, deposit } = raised.state
+    return json({
+      channelId,
+      acceptedCumulative: authorized.toString(),
+      charged: charged.toString(),
+      reserved: reserved.toString(),
+      deposit: deposit.toString(),
+    })
+  }
+
+  async function closeChannel(request: Request): Promise<Response> {
+    const body = await readJson(request)
+    if (!body.ok) return problem(body.status, 'invalid_request', body.message)
+    const channelId = Channel.parseId((body.value as { channelId?: unknown } | null)?.channelId)
+    const asked = await authenticate(channelId, 'close', body.value)
+    if (!asked.ok) return asked.response
+    if (!Deployment.has(deployment, 'cooperativeClose')) {
+      return problem(
+        501,
+        'feature_unavailable',
+        'The contract of this channel has no early close: wait for its expiry.',
+      )
+    }
+    const closing = await paywall.closeChannel(asked.channel)
+    if ('rejection' in closing) return refusal(closing.rejection)
+    const { finalAmount, txHash, signature } = closing
+    const answer = {
+      channelId,
+      finalAmount: finalAmount.toString(),
+      ...(txHash ? { txHash } : {}),
+      signature,
+    }
+    return json(answer, 200, { 'Cache-Control': 'private, no-store' })
+  }
+
+  async function health(): Promise<Response> {
+    try {
+      await ledger.get(Channel.zeroId)
+      return json({ status: 'ok', provider, chainId: deployment.chainId }, 200, {
+        'Cache-Control': 'no-store',
+      })
+    } catch {
+      return json({ status: 'unavailable', provider, reason: 'ledger' }, 503, { 'Cache-Control': 'no-store' })
+    }
+  }
+
+  const docs = (request: Request) =>
+    new Response(documentation(paywall, new URL(request.url).origin), {
+      headers: { 'Content-Type': 'text/plain; charset=utf-8', 'Access-Control-Allow-Origin': '*' },
+    })
+
+  const admin = config.adminToken ? createAdminRoutes(paywall, config.adminToken) : undefined
+
+  const routes = new Map<string, Route>([
+    ['GET /v1/pricing', () => json(pricing)],
+    ['GET /v1/models', () => json(modelList)],
+    ['GET /v1/docs', docs],
+    ['GET /v1/signing', () => json(signing)],
+    ['GET /health', health],
+    ['POST /v1/vouchers', raise],
+    ['POST /v1/close-channel', closeChannel],
+  ])
+
+  return async (request) => {
+    const { pathname } = new URL(request.url)
+    const route = routes.get(`${request.method === 'HEAD' ? 'GET' : request.method} ${pathname}`)
+    const state = /^\/v1\/channels\/([^/]+)$/.exec(pathname)
+    try {
+      if (route) return await route(request)
+      if (state?.[1] && request.method === 'GET') return await channelState(request, state[1])
+      if (pathname.startsWith('/v1/admin/')) return await admin?.(request, pathname)
+      if (isPreflight(request)) return preflight()
+      return undefined
+    } catch (error) {
+      if (error instanceof InvalidFormatError) return problem(400, 'invalid_request', error.shortMessage)
+      throw error
+    }
+  }
+}
+
+/** A channel's account as its consumer may see it: decimal strings of base units, and the proof of what it signed. */
+function describe(channel: ChannelState | Channel.Channel) {
+  const state = 'channelId' in channel ? channel : undefined
+  const charged = state?.charged ?? channel.claimed
+  return {
+    channelId: 'channelId' in channel ? channel.channelId : channel.id,
+    status: state?.status ?? 'open',
+    deposit: channel.deposit.toString(),
+    expiry: channel.expiry.toString(),
+    claimed: channel.claimed.toString(),
+    authorized: (state?.authorized ?? 0n).toString(),
+    charged: charged.toString(),
+    reserved: (state?.reserved ?? 0n).toString(),
+    remaining: (channel.deposit - charged).toString(),
+    finalAmount: state?.finalAmount?.toString() ?? null,
+    voucher: state?.highest ? voucherJson(state.highest) : null,
+  }
+}
+
+function voucherJson({ amount, nonce, signature }: LedgerVoucher) {
+  return { amount: amount.toString(), nonce: nonce.toString(), signature }
+}
+
+function hasSignature(fields: unknown): boolean {
+  return typeof fields === 'object' && fields !== null && 'signature' in fields
+}
+
+function parseJson(text: string | null): unknown {
+  try {
+    return JSON.parse(text ?? 'null')
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,45 @@
+/** The paywall as Hono middleware. */
+import { Usdc } from '@drain/core'
+import type { MiddlewareHandler } from 'hono'
+import type { Payment } from './Payment.ts'
+import type { Paywall } from './Paywall.ts'
+
+/** What paid handlers find in the context: `c.get('payment')`. */
+export type PaidVariables = { payment: Payment }
+
+/**
+ * Asks for payment before the handlers behind it run. The whole price is charged when they succeed, less when they report
+ * a lower cost (`c.get('payment').charge(cost)`), nothing when they fail.
+ *
+ * @param price USDC per request as a string, or a function that quotes a request in base units.
+ * @example
+ * ```ts
+ * app.get('/joke', paid(paywall, '0.001'), (c) => c.text('…'))
+ * ```
+ */
+export function paid(
+  paywall: Paywall,
+  price: string | ((request: Request) => bigint | Promise<bigint>),
+): MiddlewareHandler<{ Variables: PaidVariables }> {
+  const fixed = typeof price === 'string' ? Usdc.parse(price) : undefined
+  return async (context, next) => {
+    const request = context.req.raw
+    const quote = fixed ?? (await (price as (request: Request) => bigint | Promise<bigint>)(request))
+    const response = await paywall.handle(request, quote, async (payment) => {
+      context.set('payment', payment)
+      await next()
+      return context.res
+    })
+    context.res = undefined
+    context.res = response
+  }
+}
+
+/** Answers the protocol's endpoints (`/v1/pricing`, `/v1/close-channel`, …) and passes every other request on. */
+export function endpoints(paywall: Paywall): MiddlewareHandler {
+  return async (context, next) => {
+    const response = await paywall.endpoints(context.req.raw)
+    if (response) return response
+    await next()
+  }
+}

@@ -1,0 +1,187 @@
+import type { Address, Hex } from 'viem'
+
+/**
+ * The one place that decides whether a request may be served, and remembers what was.
+ *
+ * Every method is one atomic step on one channel, durable when its promise resolves. What may happen in honest use is a
+ * typed result; a rejected promise means that the store failed (`LedgerUnavailableError`) or that somebody has a bug.
+ * Amounts are base units of the token, at most 2^63 - 1. Invariants and order of steps: `README.md` beside this file.
+ */
+export interface Ledger {
+  /**
+   * Takes a verified voucher and reserves `quote` for one request: burns the nonce, raises `authorized`, checks the
+   * funds. The nonce stays burned when the funds don't suffice. Writes the channel down when it is new.
+   * @throws ChannelMismatchError when the ledger knows the channel with another deposit or party, or is another provider's.
+   */
+  reserve(request: {
+    channel: ChannelFacts
+    voucher: LedgerVoucher
+    quote: bigint
+    /** How long the reservation holds without `renew`. Default: 60,000. */
+    leaseMs?: number | undefined
+  }): Promise<ReserveResult>
+
+  /** Takes a verified voucher without a request (`POST /v1/vouchers`). One that isn't higher is fine; its nonce burns. */
+  raise(request: { channel: ChannelFacts; voucher: LedgerVoucher }): Promise<RaiseResult>
+
+  /** Reserves `by` more for a request that runs already. Refused, nothing changes. */
+  extend(reservationId: ReservationId, by: bigint): Promise<ExtendResult>
+
+  /** Keeps the reservation for another `leaseMs` from now; call it at a third of that. Works on a closing channel too. */
+  renew(reservationId: ReservationId, leaseMs?: number): Promise<EndedOr<Done>>
+
+  /**
+   * Charges what a request has cost **so far, in all** (not since the last capture: repeating a capture charges nothing),
+   * at most what was reserved for it, and gives the rest back. With `final: false` the rest stays reserved: a stream
+   * captures each step before sending it, and must stop when `captured < actual`.
+   *
+   * If the lease has run out, it charges what the channel can still bear, and nothing once it is closing.
+   */
+  capture(
+    reservationId: ReservationId,
+    actual: bigint,
+    options?: { final?: boolean | undefined },
+  ): Promise<CaptureResult>
+
+  /** Gives back what was reserved and not captured. */
+  release(reservationId: ReservationId): Promise<EndedOr<Done>>
+
+  /** No voucher, reservation or extension is taken any more; what is reserved may still be captured. For good. */
+  freeze(channel: ChannelFacts): Promise<ChannelState>
+
+  /**
+   * Fixes what a frozen channel will have paid in the end, `max(charged, claimed)`, and stores it: repeats get the same
+   * answer. Not yet while something is reserved, or while a claim above it is under way.
+   * @throws LedgerUsageError when the channel is unknown or was not frozen.
+   */
+  finalize(channelId: Hex): Promise<FinalizeResult>
+
+  /**
+   * Announces a claim that takes up to `amount` (cumulative), before its transaction is sent. On contracts that pay only
+   * the whole signed amount that may be more than was charged: the surplus is the consumer's credit, and no alarm.
+   * @throws LedgerUsageError when nobody signed that much.
+   */
+  beginClaim(channelId: Hex, amount: bigint): Promise<BeginClaimResult>
+
+  /**
+   * Records `channel.claimed` as the chain shows it at finality, and that no claim announced is under way any more,
+   * whether it was mined, failed or was never sent.
+   */
+  endClaim(channel: ChannelFacts): Promise<ChannelState>
+
+  /**
+   * Records `channel.claimed` as the chain shows it; a lower one than before is ignored, so wait for finality.
+   *
+   * If it is more than was charged and no claim announced explains it, this ledger has lost data: it raises `charged`,
+   * ends all reservations, freezes the channel and sets `alarm`. The same goes for the facts that `reserve`, `raise` and
+   * `freeze` bring along, so a lost ledger does not serve a channel that was claimed from.
+   */
+  recordClaimed(channel: ChannelFacts): Promise<ChannelState>
+
+  /** The channel is closed on chain. Undefined when the ledger never knew it. */
+  markClosed(channelId: Hex): Promise<ChannelState | undefined>
+
+  /** The channel as it is now, or undefined. Cheap: writes nothing and waits for nobody. */
+  get(channelId: Hex): Promise<ChannelState | undefined>
+
+  /**
+   * All channels that match, oldest first, read in portions: what changes meanwhile may be seen or not, and `reserved`
+   * may still count leases that have run out.
+   */
+  channels(filter?: ChannelFilter): AsyncIterable<ChannelState>
+
+  /** Sums over all channels. Reads every row: for a page of statistics, not for a request. */
+  totals(): Promise<LedgerTotals>
+
+  /** Finishes what was asked for before and closes the store; later calls reject. */
+  close(): Promise<void>
+}
+
+/** Whose ledger it is. A stored ledger serves the one that it was made for, and no other. */
+export type LedgerIdentity = { chainId: number; contract: Address; provider: Address }
+
+/** What `memoryLedger` and `sqliteLedger` return: opens the ledger once the provider knows who it is. */
+export type LedgerOpener = (identity: LedgerIdentity) => Ledger
+
+/** A channel as its contract shows it. A `ChannelState` will do. */
+export type ChannelFacts = {
+  /** In any letter case. */
+  channelId: Hex
+  consumer: Address
+  provider: Address
+  /** Base units. */
+  deposit: bigint
+  /** Base units paid out so far, before fees. */
+  claimed: bigint
+  /** Unix seconds. */
+  expiry: bigint
+}
+
+/** A voucher whose signature the caller has verified for this channel and contract. */
+export type LedgerVoucher = {
+  /** Cumulative, base units. */
+  amount: bigint
+  /** Below 2^63. */
+  nonce: bigint
+  signature: Hex
+}
+
+export type ChannelStatus = 'open' | 'closing' | 'closed'
+
+/** A channel's account: `claimed <= charged <= charged + reserved <= authorized <= deposit`. */
+export type ChannelState = ChannelFacts & {
+  status: ChannelStatus
+  /** When the ledger first heard of it, in Unix seconds. */
+  firstSeen: bigint
+  /** The most the consumer has signed for. */
+  authorized: bigint
+  /** What was delivered. */
+  charged: bigint
+  /** What requests at work may come to cost. */
+  reserved: bigint
+  /** The most that a claim of ours may have taken; only this lets `claimed` exceed `charged`. */
+  claiming: bigint
+  /** What the channel pays in the end, once `finalize` has fixed it. */
+  finalAmount: bigint | undefined
+  /** The chain paid out more than this ledger knows of: it lost data, and someone should look. */
+  alarm: boolean
+  /** The highest nonce burned. */
+  nonce: bigint | undefined
+  /** The voucher for `authorized`. */
+  highest: LedgerVoucher | undefined
+  /**
+   * For contracts that pay only the whole signed amount: a voucher for at most `charged`. Not always the best that ever
+   * came, since only a few are kept, but it follows `charged` at the distance of the requests at work.
+   */
+  claimable: LedgerVoucher | undefined
+}
+
+/** Names a reservation: each channel burns a nonce once, so it never names another. */
+export type ReservationId = `${Hex}:${bigint}`
+
+export type Done = { ok: true; state: ChannelState }
+export type Refused<code extends string> = { ok: false; code: code; state: ChannelState }
+/** The reservation was captured or released before, or its lease has run out. */
+export type EndedOr<result> = result | Refused<'reservation_ended'>
+
+/** Why a voucher is not taken. Its nonce is not burned by that. */
+export type VoucherRefusal = 'invalid_nonce' | 'exceeds_deposit' | 'channel_closing'
+
+export type ReserveResult =
+  | (Done & { reservationId: ReservationId })
+  | Refused<VoucherRefusal | 'insufficient_funds'>
+export type RaiseResult = Done | Refused<VoucherRefusal>
+export type ExtendResult = EndedOr<Done | Refused<'insufficient_funds' | 'channel_closing'>>
+/** `captured`: what this reservation was charged in all. Refused when it was captured or released before. */
+export type CaptureResult = EndedOr<Done & { captured: bigint }>
+export type FinalizeResult = (Done & { finalAmount: bigint }) | Refused<'reserved' | 'claim_pending'>
+export type BeginClaimResult = Done | Refused<'channel_closed' | 'exceeds_final_amount'>
+
+export type ChannelFilter = {
+  status?: ChannelStatus | undefined
+  /** Only channels with `charged - claimed` above this. */
+  unclaimedOver?: bigint | undefined
+}
+
+export type LedgerTotals = Record<ChannelStatus | 'alarms', number> &
+  Record<'deposit' | 'authorized' | 'charged' | 'reserved' | 'claimed', bigint>

@@ -1,0 +1,129 @@
+import { randomBytes } from 'node:crypto'
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import SQLite, { type Database } from 'better-sqlite3'
+import { LedgerFileError } from './Errors.ts'
+import type { LedgerIdentity } from './Ledger.ts'
+import { schema } from './sqliteRows.ts'
+
+/** 'DRAN', in the header of each ledger: tells it from other programs' databases. */
+const applicationId = 0x4452414e
+
+const schemaVersion = 1
+
+const restore =
+  'Restore it from a backup. Starting with another file means to take every old voucher again: claim those of this one first.'
+
+/**
+ * Opens the ledger at `path`, or makes one if nothing is there. What is there and can't be used is neither replaced nor
+ * changed: it is looked at through a connection that can't write, and only then opened.
+ *
+ * Only SQLite may open the file: a process that closes any other descriptor of it loses its locks on it.
+ * @throws LedgerFileError
+ */
+export function openSqliteFile(path: string, identity: LedgerIdentity, busyTimeoutMs: number): Database {
+  if (path === '' || path === ':memory:')
+    throw new LedgerFileError(`"${path}"`, 'is not a file', { action: 'Name a file, or use memoryLedger.' })
+  const file = resolve(path)
+  if (!existsSync(file)) create(file, identity)
+  inspect(file, identity, busyTimeoutMs)
+  return refusing(file, 'cannot be opened', 'Check its permissions and those of its folder.', () => {
+    const database = new SQLite(file, { fileMustExist: true, timeout: busyTimeoutMs })
+    database.defaultSafeIntegers()
+    // COMMIT returns when the disk has it: power loss must not un-burn a nonce or un-freeze a channel.
+    database.pragma('synchronous = FULL')
+    return database
+  })
+}
+
+/** Makes the ledger under another name first, so that there is never half a ledger at `file`. */
+function create(file: string, identity: LedgerIdentity): void {
+  if (existsSync(`${file}-wal`))
+    throw new LedgerFileError(file, 'is missing, but its -wal file is there', { action: restore })
+  const draft = `${file}.${randomBytes(6).toString('hex')}.new`
+  refusing(file, 'cannot be created', 'It needs an existing, writable folder on a local disk.', () => {
+    try {
+      const database = new SQLite(draft)
+      try {
+        if (database.pragma('journal_mode = WAL', { simple: true }) !== 'wal')
+          throw new Error('no write-ahead log on this file system')
+        database.pragma(`application_id = ${applicationId}`)
+        database.pragma(`user_version = ${schemaVersion}`)
+        database.exec(schema)
+        const insert = database.prepare('INSERT INTO meta (name, value) VALUES (?, ?)')
+        for (const entry of toMeta(identity)) insert.run(...entry)
+      } finally {
+        database.close()
+      }
+      // Unlike a rename, a link never replaces what another process has made meanwhile.
+      linkSync(draft, file)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    } finally {
+      for (const suffix of ['', '-wal', '-shm']) rmSync(`${draft}${suffix}`, { force: true })
+    }
+    syncFolder(dirname(file))
+  })
+}
+
+/**
+ * Refuses a file that isn't a sound ledger of this identity. Reads all of it, since a damaged index would make known
+ * channels look new.
+ */
+function inspect(file: string, identity: LedgerIdentity, busyTimeoutMs: number): void {
+  refusing(file, 'cannot be read as a ledger', restore, () => {
+    const database = new SQLite(file, { readonly: true, fileMustExist: true, timeout: busyTimeoutMs })
+    try {
+      if (database.pragma('application_id', { simple: true }) !== applicationId)
+        throw new LedgerFileError(file, 'is empty or belongs to another program', { action: restore })
+      const version = database.pragma('user_version', { simple: true })
+      if (version !== schemaVersion) {
+        throw new LedgerFileError(file, `has schema version ${version}, not ${schemaVersion}`, {
+          action: 'Use the version of @drain/provider that wrote it, or a later one.',
+        })
+      }
+      const integrity = database.pragma('integrity_check(1)', { simple: true })
+      if (integrity !== 'ok')
+        throw new LedgerFileError(file, 'is damaged', {
+          action: restore,
+          cause: new Error(String(integrity)),
+        })
+      const select = database.prepare<[string], string>('SELECT value FROM meta WHERE name = ?').pluck()
+      for (const [name, value] of toMeta(identity)) {
+        const stored = select.get(name)
+        if (stored !== value) {
+          throw new LedgerFileError(file, `belongs to ${name} ${stored}, not ${value}`, {
+            action: 'Keep one file for each provider and contract; name another one.',
+          })
+        }
+      }
+    } finally {
+      database.close()
+    }
+  })
+}
+
+function toMeta({ chainId, contract, provider }: LedgerIdentity): [name: string, value: string][] {
+  return [
+    ['chain', String(chainId)],
+    ['contract', contract.toLowerCase()],
+    ['provider', provider.toLowerCase()],
+  ]
+}
+
+function refusing<result>(file: string, problem: string, action: string, attempt: () => result): result {
+  try {
+    return attempt()
+  } catch (cause) {
+    if (cause instanceof LedgerFileError) throw cause
+    throw new LedgerFileError(file, problem, { action, cause })
+  }
+}
+
+/** Makes a new name in a folder survive power loss. Windows needs no such thing and knows none. */
+function syncFolder(folder: string): void {
+  if (process.platform === 'win32') return
+  const descriptor = openSync(folder, 'r')
+  fsyncSync(descriptor)
+  closeSync(descriptor)
+}

@@ -1,0 +1,10 @@
+import { defineConfig } from 'tsup'
+
+export default defineConfig({
+  entry: { index: 'src/index.ts', sqlite: 'src/sqlite.ts', express: 'src/express.ts', hono: 'src/hono.ts' },
+  format: ['esm', 'cjs'],
+  target: 'es2023',
+  dts: true,
+  sourcemap: true,
+  clean: true,
+})

@@ -1,0 +1,28 @@
+/**
+ * Imports point one way: `core ← consumer, provider ← mpp ← sdk`, and nothing imports an example. The core does no I/O and
+ * has no clock.
+ */
+import { globSync, readFileSync } from 'node:fs'
+
+const mayImport: Record<string, readonly string[]> = {
+  core: [],
+  consumer: ['@drain/core'],
+  provider: ['@drain/core'],
+  sdk: ['@drain/core', '@drain/consumer', '@drain/provider'],
+}
+
+const problems: string[] = []
+for (const file of globSync('packages/*/src/**/*.ts')) {
+  if (/\.(test|bench|fuzz\.test|test-d)\.ts$/.test(file)) continue
+  const [, name = ''] = file.split('/')
+  const source = readFileSync(file, 'utf8')
+  for (const [, imported = ''] of source.matchAll(/from '(@drain[^']*)'/g)) {
+    const target = imported.split('/').slice(0, 2).join('/')
+    if (!mayImport[name]?.includes(target)) problems.push(`${file} imports ${imported}`)
+  }
+  if (name === 'core' && /from 'node:|\bfetch\(|Date\.now|setTimeout|new Date\(/.test(source)) {
+    problems.push(`${file} is not pure`)
+  }
+}
+for (const problem of problems) console.error(problem)
+process.exitCode = problems.length > 0 ? 1 : 0
