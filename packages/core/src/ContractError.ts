@@ -1,6 +1,7 @@
 /** Contract reverts, as the errors a caller handles. */
 import { type Abi, BaseError, ContractFunctionRevertedError, type Hex, parseAbi } from 'viem'
 import { drainChannelAbi } from './abi.generated.ts'
+import * as Duration from './Duration.ts'
 import {
   ChannelNotFoundError,
   type DrainError,
@@ -8,6 +9,7 @@ import {
   InsufficientBalanceError,
   TransactionRevertedError,
 } from './Errors.ts'
+import * as Usdc from './Usdc.ts'
 
 /** Errors of the older contracts, which carry no values. */
 const olderErrors = parseAbi([
@@ -28,15 +30,59 @@ export const callAbi: [...typeof drainChannelAbi, ...typeof olderErrors] = [
   ...olderErrors,
 ]
 
-/** What to do about a revert, by the contract's error name. */
-const advice: Record<string, string> = {
-  NotProvider: 'Only the channel’s provider can do this: use its account.',
-  NotConsumer: 'Only the channel’s consumer can do this: use its account.',
-  NotExpired: 'Wait for the channel’s expiry, or ask the provider to close it.',
-  InvalidSignature:
-    'Check chain, contract and signer: the signature must come from the other party of this channel.',
-  InvalidAmount: 'The amount must be above what was already claimed and at most the deposit.',
-  InvalidDuration: 'Use at least one second and at most 365 days.',
+/** What a revert means and what to do about it, by the contract's error name. The older contracts send no values. */
+const explanations: Record<string, (values: readonly unknown[]) => { message: string; action?: string }> = {
+  NotProvider: () => ({
+    message: 'Only the channel’s provider can do this.',
+    action: 'Use the account that the channel pays.',
+  }),
+  NotConsumer: () => ({
+    message: 'Only the channel’s consumer can do this.',
+    action: 'Use the account that opened the channel.',
+  }),
+  NotExpired: ([now, expiry]) => ({
+    message:
+      typeof now === 'bigint' && typeof expiry === 'bigint'
+        ? `The channel expires in ${Duration.format(expiry - now)}.`
+        : 'The channel has not expired yet.',
+    action: 'Wait for its expiry, or ask the provider to close it.',
+  }),
+  InvalidSignature: ([, expected]) => ({
+    message: `The signature is not the one of ${expected ?? 'the other party of this channel'}.`,
+    action: 'Check chain, contract and signer.',
+  }),
+  InvalidProvider: ([provider]) => ({
+    message: `${provider} cannot be the provider of a channel.`,
+    action: 'Use an address other than zero, your own and the contract’s.',
+  }),
+  InvalidDeposit: ([amount, max]) => ({
+    message: `A deposit of ${money(amount)} is not possible.`,
+    action: `Use more than zero and at most ${money(max)}.`,
+  }),
+  InvalidDuration: () => ({
+    message: 'The duration is not possible.',
+    action: 'Use at least one second and at most 365 days.',
+  }),
+  NothingToClaim: ([amount, claimed]) => ({
+    message: `The voucher's ${money(amount)} is not above the ${money(claimed)} claimed already.`,
+    action: 'Claim with a higher voucher.',
+  }),
+  ExceedsDeposit: ([amount, deposit]) => ({
+    message: `${money(amount)} is more than the channel's deposit of ${money(deposit)}.`,
+  }),
+  ExceedsVoucher: ([payAmount, amount]) => ({
+    message: `${money(payAmount)} is more than the voucher's ${money(amount)}.`,
+  }),
+  BelowClaimed: ([finalAmount, claimed]) => ({
+    message: `The final amount ${money(finalAmount)} is below the ${money(claimed)} claimed already.`,
+  }),
+  InvalidAmount: () => ({
+    message: 'The amount must be above what was already claimed and at most the deposit.',
+  }),
+}
+
+function money(value: unknown): string {
+  return typeof value === 'bigint' ? Usdc.display(value) : 'the amount'
 }
 
 /**
@@ -64,10 +110,11 @@ function fromContractError(
   context: { channelId?: Hex; cause: unknown },
 ): DrainError {
   if (name === 'ChannelNotFound') return new ChannelNotFoundError(context.channelId, context.cause)
-  const values = args.length > 0 ? `(${args.map(String).join(', ')})` : ''
+  const explanation = explanations[name]?.(args)
   return new TransactionRevertedError(name, {
-    message: `The contract refuses: ${name}${values}.`,
-    action: advice[name],
+    message: explanation?.message ?? `The contract refuses: ${name}.`,
+    action: explanation?.action,
+    details: args.length > 0 ? `${name}(${args.map(String).join(', ')})` : name,
     cause: context.cause,
   })
 }

@@ -51,9 +51,13 @@ export class InvalidAmountError extends DrainError {
 export class InvalidDurationError extends DrainError {
   override readonly name = 'InvalidDurationError'
   constructor(value: unknown, problem?: string) {
-    super('invalid_duration', `${printable(value)} is not a valid duration${problem ? `: ${problem}` : ''}.`, {
-      action: "Use whole seconds (3600) or a number with a unit: '90s', '30m', '24h', '7d'.",
-    })
+    super(
+      'invalid_duration',
+      `${printable(value)} is not a valid duration${problem ? `: ${problem}` : ''}.`,
+      {
+        action: "Use whole seconds (3600) or a number with a unit: '90s', '30m', '24h', '7d'.",
+      },
+    )
   }
 }
 
