@@ -58,7 +58,7 @@ test.each([
 
 /** The same name without values, as the older contracts revert. */
 function older(name: string) {
-  return revert(encodeErrorResult({ abi: parseAbi([`error ${name}()`] as never), errorName: name }))
+  return revert(encodeErrorResult({ abi: [{ type: 'error', name, inputs: [] }], errorName: name }))
 }
 
 test.each([

@@ -1,7 +1,7 @@
 /** The same API behind both frameworks, over real connections. */
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { Pricing, Usdc, Headers as Wire } from '@drain/core'
+import { InvalidRequestError, Pricing, Usdc, Headers as Wire } from '@drain/core'
 import { type Paywall, sse } from '@drain/provider'
 import * as onExpress from '@drain/provider/express'
 import * as onHono from '@drain/provider/hono'
@@ -46,8 +46,17 @@ function honoApp(paywall: Paywall): Promise<Server> {
 
 function expressApp(paywall: Paywall): Promise<Server> {
   const app = express()
-  app.use(express.text(), express.json())
+  // Once in front of the parsers and once behind them: both orders are common.
   app.use(onExpress.endpoints(paywall))
+  app.use(express.text(), express.json())
+  app.use(
+    '/parsed',
+    (req, _res, next) => {
+      req.originalUrl = req.originalUrl.replace('/parsed', '')
+      next()
+    },
+    onExpress.endpoints(paywall),
+  )
   app.get('/free', (_, res) => void res.send('free'))
   app.get('/joke', onExpress.paid(paywall, '0.001'), (_, res) => void res.json({ joke: 'paid' }))
   app.get('/cheap', onExpress.paid(paywall, '0.001'), (_, res) => {
@@ -73,7 +82,7 @@ function expressApp(paywall: Paywall): Promise<Server> {
 describe.each([
   ['Hono', honoApp],
   ['Express', expressApp],
-])('on %s', (_, start) => {
+])('on %s', (name, start) => {
   let origin: string
   let server: Server
   beforeAll(async () => {
@@ -148,7 +157,13 @@ describe.each([
       body,
       headers: { 'Content-Type': 'application/json' },
     })
-    expect(await closing.json()).toMatchObject({ channelId: channel.id, finalAmount: '0' })
+    const answer = await closing.json()
+    expect(answer).toMatchObject({ channelId: channel.id, finalAmount: '0' })
+    if (name === 'Express') {
+      const headers = { 'Content-Type': 'application/json' }
+      const again = await fetch(`${origin}/parsed/v1/close-channel`, { method: 'POST', body, headers })
+      expect(await again.json()).toEqual(answer)
+    }
     const preflight = await fetch(`${origin}/joke`, {
       method: 'OPTIONS',
       headers: { 'Access-Control-Request-Method': 'GET', Origin: 'http://app.test' },
@@ -224,6 +239,29 @@ describe('a metered stream', () => {
     expect(text).not.toContain('secret')
     expect(text).toContain('upstream_failed')
     expect((await paywall.ledger.get(channel.id))?.charged).toBe(200n)
+  })
+
+  test('is settled even when its client has stopped reading', async () => {
+    const paywall = fixture.paywall()
+    const channel = await fixture.open()
+    const response = await stream(paywall, await channel.voucher(price), chunks(1_000, 1n))
+    const reader = response.body?.getReader()
+    await reader?.read()
+    const request = new Request('http://p.test/v1/close-channel', {
+      method: 'POST',
+      body: JSON.stringify({ channelId: channel.id, ...(await channel.request('close')) }),
+    })
+    const closing = await (await paywall.endpoints(request))?.json()
+    expect(closing.finalAmount).toMatch(/^[1-4]$/)
+  })
+
+  test('a price function that finds the request malformed answers 400', async () => {
+    const app = new Hono()
+    const price = () => {
+      throw new InvalidRequestError('No such model.')
+    }
+    app.get('/', onHono.paid(fixture.paywall(), price), (c) => c.text('x'))
+    expect((await app.request('/')).status).toBe(400)
   })
 
   test('ends when the channel is closed under it', async () => {

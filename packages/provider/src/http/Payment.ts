@@ -14,7 +14,7 @@ export class Payment {
   readonly consumer: Channel.Channel['consumer']
   /** What this request can cost at most, in base units; it is reserved. */
   readonly quote: bigint
-  /** Aborted when the channel closes: end the work at what was metered so far. */
+  /** Aborted when the channel closes or the client of a stream goes away: end the work at what was metered so far. */
   readonly signal: AbortSignal
   readonly #ledger: Ledger
   readonly #reservationId: ReservationId
@@ -69,7 +69,12 @@ export class Payment {
     return this.#isDeferred
   }
 
-  /** Tells the work to end: the channel closes. */
+  /** The client is gone and nobody may ever report: the lease is left to run out, unless `settle` comes before. */
+  abandon(): void {
+    clearInterval(this.#heartbeat)
+  }
+
+  /** Tells the work to end: the channel closes, or nobody reads the answer. */
   abort(): void {
     this.#abort.abort()
   }

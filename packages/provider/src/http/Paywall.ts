@@ -91,6 +91,8 @@ export type Paywall = {
 /** How long a close request waits for the requests that run on its channel. */
 const drainMs = 20_000
 
+const rememberedCloses = 10_000
+
 /**
  * A provider's paywall.
  *
@@ -247,8 +249,10 @@ export function createPaywall(config: PaywallConfig): Paywall {
     const attempt = freezeAndSettle({ ...channel, channelId: channel.id })
     closing.set(channel.id, attempt)
     const forget = () => closing.delete(channel.id)
-    // A finished close is remembered for as long as the process runs, an unfinished one is tried again.
+    // A finished close is remembered for its repeats, an unfinished one is tried again.
     attempt.then((result) => 'rejection' in result && forget(), forget)
+    const [oldest] = closing.keys()
+    if (oldest && closing.size > rememberedCloses) closing.delete(oldest)
     return attempt
   }
 

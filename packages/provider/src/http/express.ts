@@ -1,10 +1,10 @@
 /** The paywall as Express middleware. */
-import { Readable } from 'node:stream'
 import { Usdc, Headers as Wire } from '@drain/core'
 import type { Request as ExpressRequest, Response as ExpressResponse, RequestHandler } from 'express'
 import { allowOrigin, isPreflight, preflight } from './cors.ts'
 import type { Payment } from './Payment.ts'
 import type { Paywall } from './Paywall.ts'
+import { quoteBy } from './quoteBy.ts'
 import { problem, refusal } from './responses.ts'
 
 /**
@@ -28,7 +28,9 @@ export function paid(
     if (!request)
       return send(problem(400, 'invalid_request', 'The request line or a header is malformed.'), res)
     if (isPreflight(request)) return send(preflight(), res)
-    const quote = fixed ?? (await (price as (request: ExpressRequest) => bigint | Promise<bigint>)(req))
+    const quote =
+      fixed ?? (await quoteBy(() => (price as (request: ExpressRequest) => bigint | Promise<bigint>)(req)))
+    if (quote instanceof Response) return send(quote, res)
     const beginning = await paywall.begin(request, quote)
     if (!beginning.ok) return send(beginning.response, res)
     res.locals.payment = beginning.payment
@@ -62,6 +64,7 @@ function settleBeforeSending(res: ExpressResponse, payment: Payment): void {
     flushHeaders: res.flushHeaders,
   }
   const restore = () => Object.assign(res, original)
+  res.once('close', () => payment.abandon())
   let isHolding = false
 
   function hold(call: () => void, status = res.statusCode): void {
@@ -126,11 +129,31 @@ function toRequest(req: ExpressRequest, withBody: boolean): Request | undefined 
       headers.delete('Content-Length')
       return new Request(url, { method: req.method, headers, body: body as BodyInit })
     }
-    const body = Readable.toWeb(req) as unknown as BodyInit
-    return new Request(url, { method: req.method, headers, body, duplex: 'half' } as RequestInit)
+    return new Request(url, {
+      method: req.method,
+      headers,
+      body: untouchedBody(req),
+      duplex: 'half',
+    } as RequestInit)
   } catch {
     return undefined
   }
+}
+
+/** The body as a stream that reads nothing until it is read, so that parsers behind this middleware still find it. */
+function untouchedBody(req: ExpressRequest): ReadableStream<Uint8Array> {
+  let chunks: AsyncIterator<Uint8Array> | undefined
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        chunks ??= req[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
+        const { done, value } = await chunks.next()
+        if (done) controller.close()
+        else controller.enqueue(value)
+      },
+    },
+    { highWaterMark: 0 },
+  )
 }
 
 async function send(response: Response, res: ExpressResponse): Promise<void> {

@@ -3,6 +3,7 @@ import { Usdc } from '@drain/core'
 import type { MiddlewareHandler } from 'hono'
 import type { Payment } from './Payment.ts'
 import type { Paywall } from './Paywall.ts'
+import { quoteBy } from './quoteBy.ts'
 
 /** What paid handlers find in the context: `c.get('payment')`. */
 export type PaidVariables = { payment: Payment }
@@ -24,7 +25,9 @@ export function paid(
   const fixed = typeof price === 'string' ? Usdc.parse(price) : undefined
   return async (context, next) => {
     const request = context.req.raw
-    const quote = fixed ?? (await (price as (request: Request) => bigint | Promise<bigint>)(request))
+    const quote =
+      fixed ?? (await quoteBy(() => (price as (request: Request) => bigint | Promise<bigint>)(request)))
+    if (quote instanceof Response) return quote
     const response = await paywall.handle(request, quote, async (payment) => {
       context.set('payment', payment)
       await next()

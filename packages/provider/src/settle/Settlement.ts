@@ -38,9 +38,9 @@ export type Settlement = {
   close(channelId: Hex): Promise<Closing>
   /**
    * Claims what was charged and is not claimed yet, with the best voucher for no more than that. `undefined` when there is
-   * no such voucher: the rest waits for the close.
+   * no such voucher, or it would pay less than `atLeast` (base units): the rest waits for the close.
    */
-  claim(channelId: Hex): Promise<Claimed | undefined>
+  claim(channelId: Hex, options?: { atLeast?: bigint }): Promise<Claimed | undefined>
   /** Claims every channel that has at least `threshold` (base units) unclaimed. A failure of one does not stop the others. */
   claimAll(threshold: bigint): Promise<{ claimed: Claimed[]; failed: { channelId: Hex; error: string }[] }>
 }
@@ -152,7 +152,7 @@ export function createSettlement(options: {
     return receipt.transactionHash
   }
 
-  async function claim(channelId: Hex): Promise<Claimed | undefined> {
+  async function claim(channelId: Hex, atLeast: bigint): Promise<Claimed | undefined> {
     const before = await known(channelId)
     const facts = await onChain(before)
     if (!facts) {
@@ -161,7 +161,7 @@ export function createSettlement(options: {
       return undefined
     }
     const { claimable, claimed } = await ledger.recordClaimed(facts)
-    if (!claimable || claimable.amount <= claimed) return undefined
+    if (!claimable || claimable.amount <= claimed || claimable.amount - claimed < atLeast) return undefined
     const begun = await ledger.beginClaim(channelId, claimable.amount)
     if (!begun.ok) return undefined
     let receipt: TransactionReceipt
@@ -183,7 +183,7 @@ export function createSettlement(options: {
 
   return {
     close,
-    claim: (channelId) => inTurn(() => claim(channelId)),
+    claim: (channelId, { atLeast = 1n } = {}) => inTurn(() => claim(channelId, atLeast)),
     async claimAll(threshold) {
       const claimed: Claimed[] = []
       const failed: { channelId: Hex; error: string }[] = []
@@ -191,8 +191,8 @@ export function createSettlement(options: {
       for await (const { channelId, status } of ledger.channels({ unclaimedOver })) {
         if (status === 'closed') continue
         try {
-          const claim = await this.claim(channelId)
-          if (claim) claimed.push(claim)
+          const paid = await inTurn(() => claim(channelId, threshold))
+          if (paid) claimed.push(paid)
         } catch (error) {
           failed.push({ channelId, error: error instanceof DrainError ? error.code : 'unavailable' })
         }

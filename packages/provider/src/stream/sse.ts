@@ -38,8 +38,8 @@ export function sse(payment: Payment, events: AsyncIterable<MeteredEvent>): Resp
     } catch {
       yield `data: ${JSON.stringify({ error: { message: 'The upstream failed.', type: 'api_error', code: 'upstream_failed' } })}\n\n`
     }
-    payment.charge(metered)
-    const costs = await payment.settle(true)
+    iterator.return?.().catch(() => {})
+    const costs = await settleNow()
     const receipt = JSON.stringify({
       channelId: costs.channelId,
       cost: costs.cost.toString(),
@@ -52,6 +52,13 @@ export function sse(payment: Payment, events: AsyncIterable<MeteredEvent>): Resp
     yield 'data: [DONE]\n\n'
   }
 
+  // Settled even when the client has stopped reading, so that an unread stream cannot hold up a close.
+  const settleNow = () => {
+    payment.charge(metered)
+    return payment.settle(true)
+  }
+  payment.signal.addEventListener('abort', () => void settleNow().catch(() => {}), { once: true })
+
   const running = frames()
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
@@ -60,8 +67,10 @@ export function sse(payment: Payment, events: AsyncIterable<MeteredEvent>): Resp
       else controller.enqueue(encoder.encode(value))
     },
     async cancel() {
-      payment.charge(metered)
-      await Promise.allSettled([payment.settle(true), iterator.return?.()])
+      const settled = settleNow()
+      payment.abort()
+      iterator.return?.().catch(() => {})
+      await settled
     },
   })
   return new Response(body, {
