@@ -61,8 +61,3 @@ export class LedgerFileError extends DrainError {
     this.path = path
   }
 }
-
-/** What a store threw, as the ledger's callers see it. */
-export function toLedgerError(error: unknown, problem: string): DrainError {
-  return error instanceof DrainError ? error : new LedgerUnavailableError(problem, error)
-}

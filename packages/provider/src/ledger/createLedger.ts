@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises'
 import type { Address, Hex } from 'viem'
 import * as Account from './Account.ts'
 import { ChannelMismatchError, LedgerUsageError } from './Errors.ts'
@@ -107,7 +106,7 @@ export function createLedger(
   async function* channels(filter: ChannelFilter = {}): AsyncGenerator<ChannelState> {
     for (const page of store.pages(filter)) {
       yield* page.map(Account.toState)
-      await setImmediate()
+      await turn()
     }
   }
 
@@ -283,4 +282,9 @@ function parseReservationId(reservationId: ReservationId): { channelId: Hex; non
   if (channelId === undefined || nonce === undefined)
     throw new LedgerUsageError(`"${String(reservationId).slice(0, 100)}" is not a reservation id.`)
   return { channelId: channelId as Hex, nonce: BigInt(nonce) }
+}
+
+/** Lets requests have their turn between the pages of a long read. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve))
 }

@@ -1,5 +1,6 @@
+import { DrainError } from '@drain/core'
 import type { Database } from 'better-sqlite3'
-import { LedgerUnavailableError, toLedgerError } from './Errors.ts'
+import { LedgerUnavailableError } from './Errors.ts'
 import type { LedgerRows, LedgerStore } from './LedgerStore.ts'
 
 /** How many operations may share a commit. It bounds how long other processes wait for the lock. */
@@ -92,4 +93,9 @@ export function groupCommit(database: Database, rows: LedgerRows): Pick<LedgerSt
       database.close()
     },
   }
+}
+
+/** What a store threw, as the ledger's callers see it. */
+export function toLedgerError(error: unknown, problem: string): DrainError {
+  return error instanceof DrainError ? error : new LedgerUnavailableError(problem, error)
 }

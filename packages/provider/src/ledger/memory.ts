@@ -51,8 +51,12 @@ function memoryStore(now: () => number): LedgerStore {
     },
   }
 
-  async function run<result>(work: (rows: LedgerRows) => result): Promise<result> {
+  function assertOpen(): void {
     if (closed) throw new LedgerUnavailableError('it was closed')
+  }
+
+  async function run<result>(work: (rows: LedgerRows) => result): Promise<result> {
+    assertOpen()
     return work(rows)
   }
 
@@ -60,6 +64,7 @@ function memoryStore(now: () => number): LedgerStore {
     transact: run,
     read: run,
     *pages({ status, unclaimedOver }) {
+      assertOpen()
       yield [...accounts.values()].filter(
         (account) =>
           (status === undefined || account.status === status) &&

@@ -1,6 +1,5 @@
 import { createLedger } from './createLedger.ts'
-import { toLedgerError } from './Errors.ts'
-import { groupCommit } from './groupCommit.ts'
+import { groupCommit, toLedgerError } from './groupCommit.ts'
 import type { LedgerOpener } from './Ledger.ts'
 import type { LedgerStore } from './LedgerStore.ts'
 import { openSqliteFile } from './sqliteFile.ts'

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import SQLite, { type Database } from 'better-sqlite3'
 import { LedgerFileError } from './Errors.ts'
@@ -32,6 +32,8 @@ export function openSqliteFile(path: string, identity: LedgerIdentity, busyTimeo
     database.defaultSafeIntegers()
     // COMMIT returns when the disk has it: power loss must not un-burn a nonce or un-freeze a channel.
     database.pragma('synchronous = FULL')
+    // SQLite opens a file that it may not write without a word.
+    database.exec('BEGIN IMMEDIATE; ROLLBACK')
     return database
   })
 }
@@ -72,10 +74,16 @@ function create(file: string, identity: LedgerIdentity): void {
  */
 function inspect(file: string, identity: LedgerIdentity, busyTimeoutMs: number): void {
   refusing(file, 'cannot be read as a ledger', restore, () => {
+    // SQLite reads a page that is cut off as if it ended in zeros. Only a log may still hold the rest of it.
+    const log = statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0
+    const { size } = statSync(file)
     const database = new SQLite(file, { readonly: true, fileMustExist: true, timeout: busyTimeoutMs })
     try {
       if (database.pragma('application_id', { simple: true }) !== applicationId)
         throw new LedgerFileError(file, 'is empty or belongs to another program', { action: restore })
+      const pageSize = Number(database.pragma('page_size', { simple: true }))
+      if (log === 0 && size % pageSize !== 0)
+        throw new LedgerFileError(file, 'is damaged: its last page is cut off', { action: restore })
       const version = database.pragma('user_version', { simple: true })
       if (version !== schemaVersion) {
         throw new LedgerFileError(file, `has schema version ${version}, not ${schemaVersion}`, {

@@ -1,0 +1,13 @@
+import { describe, expect, test } from 'vitest'
+import { conformance } from './conformance.ts'
+import { identity } from './fixtures.ts'
+import { memoryLedger } from './memory.ts'
+
+describe('memory', () => conformance((options) => memoryLedger(options)(identity), { runs: 300 }))
+
+test('says that it forgets', () => {
+  const messages: string[] = []
+  memoryLedger({ log: (message) => messages.push(message) })(identity)
+  expect(messages).toHaveLength(1)
+  expect(messages[0]).toContain('forgets')
+})
