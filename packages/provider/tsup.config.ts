@@ -7,4 +7,6 @@ export default defineConfig({
   dts: true,
   sourcemap: true,
   clean: true,
+  // tsup bundles what is no plain dependency; this one is native.
+  external: ['better-sqlite3'],
 })

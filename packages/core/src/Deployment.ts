@@ -97,6 +97,12 @@ export const deployments: readonly Deployment[] = [
   },
 ]
 
+/** Public nodes of these chains, for those who bring none. They limit their use: bring your own for more than a trial. */
+export const publicRpcUrls: Readonly<Record<number, string>> = {
+  137: 'https://polygon.drpc.org',
+  80002: 'https://polygon-amoy.drpc.org',
+}
+
 /**
  * The deployment on a chain: the known one at `contract`, a custom one of the current contract where `contract` is
  * unknown and `token` is given or known, or the chain's default.

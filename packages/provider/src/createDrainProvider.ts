@@ -11,6 +11,7 @@ import {
 } from '@drain/core'
 import { type Account, type Address, createPublicClient, type Hex, http, type WalletClient } from 'viem'
 import { createChannelReader } from './chain/ChannelReader.ts'
+import { rpcUrlOf } from './chain/rpcUrlOf.ts'
 import { verifyVoucher } from './verify/verifyVoucher.ts'
 
 /** Where a provider's channels live. */
@@ -92,9 +93,8 @@ function create(
     token: config.usdcAddress,
   })
   const domainSeparator = Domain.separator(deployment)
-  const client = createPublicClient({
-    transport: http(config.rpcUrl ?? wallet?.walletClient.chain?.rpcUrls.default.http[0]),
-  })
+  const rpcUrl = config.rpcUrl ?? wallet?.walletClient.chain?.rpcUrls.default.http[0]
+  const client = createPublicClient({ transport: http(rpcUrlOf({ chainId: config.chainId, rpcUrl })) })
   const channels = createChannelReader({ client, deployment, confirmations: () => 0n })
   /** What was verified so far, per channel. */
   const highest = new Map<Hex, { nonce: bigint; amount: bigint }>()

@@ -67,7 +67,7 @@ test('an API that the README shows is paid by the client that the README shows',
   const port = await freePort()
   const provide = substitute(readmeExample('provide'), {
     'chainId: 137': onChain(),
-    'app.listen(3000)': `app.listen(${port}, '127.0.0.1', () => console.log('ready'))`,
+    'app.listen(3000)': `app.listen(${port}, '127.0.0.1', (error) => console.log(error ?? 'ready'))`,
   })
   const server = spawn(process.execPath, [write('provide.ts', provide)], {
     cwd: folder,
@@ -75,7 +75,12 @@ test('an API that the README shows is paid by the client that the README shows',
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   try {
-    for await (const line of createInterface({ input: server.stdout })) if (line === 'ready') break
+    const lines = createInterface({ input: server.stdout })
+    const ready = new Promise<void>((resolve, reject) => {
+      lines.on('line', (line) => (line === 'ready' ? resolve() : reject(new Error(line))))
+      server.on('exit', (code) => reject(new Error(`The API ended with ${code}.`)))
+    })
+    await ready
     const pay = substitute(readmeExample('pay'), {
       'chainId: 137': onChain(),
       'https://api.example.com': `http://127.0.0.1:${port}`,
@@ -124,6 +129,7 @@ test('the declarations fit the README, in both module systems', async () => {
     const options = [
       '--noEmit',
       '--strict',
+      '--skipLibCheck',
       '--target',
       'es2023',
       '--module',

@@ -10,6 +10,7 @@ import {
 } from '@drain/core'
 import { createPublicClient, createWalletClient, defineChain, type Hex, http, type LocalAccount } from 'viem'
 import { ChainUnavailableError, type Confirmations, createChannelReader } from '../chain/ChannelReader.ts'
+import { rpcUrlOf } from '../chain/rpcUrlOf.ts'
 import type { ChannelFacts, ChannelState, Ledger, LedgerOpener } from '../ledger/Ledger.ts'
 import { type Closing, createSettlement, type Settlement } from '../settle/Settlement.ts'
 import * as Terms from '../verify/Terms.ts'
@@ -24,6 +25,7 @@ export type PaywallConfig = {
   /** The provider's account: channels pay it, it signs closes and sends settlements. */
   account: LocalAccount
   chainId: number
+  /** A node of the chain; a public one by default, which limits its use. */
   rpcUrl?: string | undefined
   /** A contract of your own, or one that isn't the chain's default. */
   contractAddress?: Hex | undefined
@@ -109,12 +111,13 @@ export function createPaywall(config: PaywallConfig): Paywall {
   const provider = account.address
   const domainSeparator = Domain.separator(deployment)
   const terms = Terms.fromInput(config.terms)
-  const transport = http(config.rpcUrl)
+  const rpcUrl = rpcUrlOf(config)
+  const transport = http(rpcUrl)
   const chain = defineChain({
     id: chainId,
     name: `chain ${chainId}`,
     nativeCurrency: { name: 'native', symbol: 'native', decimals: 18 },
-    rpcUrls: { default: { http: config.rpcUrl ? [config.rpcUrl] : [] } },
+    rpcUrls: { default: { http: [rpcUrl] } },
   })
   const client = createPublicClient({ chain, transport })
   const walletClient = createWalletClient({ account, chain, transport })
