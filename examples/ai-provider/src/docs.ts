@@ -1,0 +1,18 @@
+/** The service's part of `/v1/docs`: what an agent that knows nothing else needs to use it. */
+import type { Model } from './models.ts'
+
+export function describeService(models: ReadonlyMap<string, Model>): string {
+  const [first] = models.keys()
+  return `The service: POST /v1/chat/completions, as in OpenAI's API, text only, streaming ("stream": true) or not.
+
+  {"model": "${first}", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}
+
+A request is quoted, before it is answered, at
+  input price x (UTF-8 bytes of the JSON of messages and tools / 3, rounded up)
+  + output price x max_tokens x n.
+max_tokens should always be given: without it the quote covers the model's defaultMaxTokens (see /v1/pricing). What is
+charged is the tokens really used, at most the quote. Tool calls and reasoning are output. An answer that fails before its
+first word costs nothing; one that ends early costs what was sent.
+
+Not taken: images, audio, files, "functions" (use "tools"), "prediction", "web_search_options".`
+}

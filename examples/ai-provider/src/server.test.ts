@@ -1,0 +1,208 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type LocalChain, startLocalChain } from '@drain/consumer/testing'
+import { createDrainClient, Usdc } from '@drain-protocol/sdk'
+import OpenAI from 'openai'
+import { toHex } from 'viem'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { readConfig } from './config.ts'
+import { type RunningServer, startServer } from './server.ts'
+
+let chain: LocalChain
+let folder: string
+let server: RunningServer
+const log = vi.fn<(message: string) => void>()
+
+beforeAll(async () => {
+  chain = await startLocalChain()
+  folder = await mkdtemp(join(tmpdir(), 'ai-provider-'))
+  server = await startServer(readConfig(environment()), log)
+})
+afterAll(async () => {
+  await server?.close()
+  await chain?.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+function environment(more: Record<string, string> = {}) {
+  const { contract, token } = chain.deployment
+  return {
+    PROVIDER_PRIVATE_KEY: toHex(chain.accounts[1].getHdKey().privateKey ?? 0),
+    CHAIN_ID: '31337',
+    RPC_URL: chain.rpcUrl,
+    CONTRACT_ADDRESS: contract,
+    USDC_ADDRESS: token,
+    PORT: '0',
+    DATABASE: join(folder, 'drain.db'),
+    FREE_ROUTE: '1',
+    ...more,
+  }
+}
+
+function createClient() {
+  const { deployment, rpcUrl, accounts } = chain
+  return createDrainClient({
+    account: accounts[0],
+    deployment,
+    rpcUrl,
+    limits: { perRequest: '0.05', perChannel: '1' },
+  })
+}
+
+const messages = [{ role: 'user' as const, content: 'What is a channel?' }]
+const ask = { model: 'drain-local', messages, seed: 7, max_tokens: 40 }
+
+const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
+  fetch(`${server.url}${path}`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...headers },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  })
+
+describe('paid by the OpenAI SDK', () => {
+  it('answers whole and streamed, and settles what was used', async () => {
+    const client = createClient()
+    const openai = new OpenAI({ apiKey: 'unused', baseURL: `${server.url}/v1`, fetch: client.fetch })
+
+    const whole = await openai.chat.completions.create(ask)
+    const text = whole.choices[0]?.message.content
+    expect(text).toMatch(/^[A-Z]/)
+    expect(whole.usage).toMatchObject({ completion_tokens: 40 })
+    const price = Usdc.parse((await client.spending()).charged)
+    // 0.0006 and 0.0018 USDC per 1,000 tokens, rounded up.
+    expect(price).toBe(BigInt(Math.ceil(0.6 * (whole.usage?.prompt_tokens ?? 0) + 1.8 * 40)))
+
+    const stream = await openai.chat.completions.create({
+      ...ask,
+      stream: true,
+      stream_options: { include_usage: true },
+    })
+    let streamed = ''
+    let usage: OpenAI.CompletionUsage | null | undefined
+    for await (const chunk of stream) {
+      streamed += chunk.choices[0]?.delta.content ?? ''
+      usage = chunk.usage ?? usage
+    }
+    expect(streamed).toBe(text)
+    expect(usage).toEqual(whole.usage)
+    expect(Usdc.parse((await client.spending()).charged)).toBe(2n * price)
+
+    const [closed] = await client.closeAll()
+    expect(closed && Usdc.parse(closed.finalAmount)).toBe(2n * price)
+  })
+
+  it('charges a stream that the consumer leaves for what was sent', async () => {
+    const client = createClient()
+    const openai = new OpenAI({ apiKey: 'unused', baseURL: `${server.url}/v1`, fetch: client.fetch })
+    const stream = await openai.chat.completions.create({ ...ask, n: 16, max_tokens: 90, stream: true })
+    for await (const chunk of stream) if (chunk.choices[0]?.delta.content) break
+    const [closed] = await client.closeAll()
+    const charged = closed ? Usdc.parse(closed.finalAmount) : 0n
+    expect(charged).toBeGreaterThan(0n)
+    expect(charged).toBeLessThan(16n * 90n * 2n)
+  })
+})
+
+describe('unpaid', () => {
+  it('is quoted by a 402', async () => {
+    const response = await post('/v1/chat/completions', ask)
+    expect(response.status).toBe(402)
+    const bytes = Buffer.byteLength(JSON.stringify(messages))
+    expect(response.headers.get('X-DRAIN-Required')).toBe(
+      String(Math.ceil(0.6 * Math.ceil(bytes / 3) + 1.8 * 40)),
+    )
+    expect(response.headers.get('X-Payment-Contract')).toBe(chain.deployment.contract)
+  })
+
+  it.each([
+    [400, ''],
+    [400, '{'],
+    [400, '[]'],
+    [400, { model: 'drain-local' }],
+    [400, { ...ask, messages: [{ role: 'user', content: [{ type: 'image_url' }] }] }],
+    [404, { ...ask, model: 'constructor' }],
+    [404, { ...ask, model: '__proto__' }],
+    [413, `"${'x'.repeat(2 ** 20)}"`],
+  ])('is refused with %d when it is malformed', async (status, body) => {
+    const response = await post('/v1/chat/completions', body)
+    expect(response.status).toBe(status)
+    expect(await response.json()).toMatchObject({ error: { type: 'invalid_request_error' } })
+    expect(response.headers.get('Access-Control-Allow-Origin')).toBe('*')
+  })
+
+  it('has 405 for other methods, 404 for other paths, and answers preflights', async () => {
+    for (const method of ['GET', 'PUT', 'DELETE', 'OPTIONS']) {
+      const response = await fetch(`${server.url}/v1/chat/completions`, { method })
+      expect([method, response.status]).toEqual([method, 405])
+    }
+    const nowhere = await fetch(`${server.url}/nowhere`)
+    expect(nowhere.status).toBe(404)
+    expect(await nowhere.json()).toMatchObject({ error: { code: 'not_found' } })
+    const preflight = await fetch(`${server.url}/v1/chat/completions`, {
+      method: 'OPTIONS',
+      headers: { Origin: 'https://a.example', 'Access-Control-Request-Method': 'POST' },
+    })
+    expect(preflight.status).toBe(204)
+  })
+
+  it('lists prices with the margin, and says how to use it', async () => {
+    const pricing = await (await fetch(`${server.url}/v1/pricing`)).json()
+    expect(pricing.models).toMatchObject({
+      'drain-local': { inputPer1kTokens: '0.0006', outputPer1kTokens: '0.0018' },
+    })
+    expect(await (await fetch(`${server.url}/v1/docs`)).text()).toContain('POST /v1/chat/completions')
+  })
+
+  it('survives what is no HTTP', async () => {
+    const port = Number(new URL(server.url).port)
+    for (const text of [
+      'GET / HTTP/1.1\r\n\r\n',
+      'GET http://[ HTTP/1.1\r\nHost: a b\r\n\r\n',
+      'POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{',
+      'POST //%zz?\\ HTTP/1.1\r\nHost: :::\r\nContent-Length: -1\r\n\r\n',
+      '\0\0\0',
+    ]) {
+      await new Promise<void>((resolve) => {
+        const socket = connect(port, '127.0.0.1', () => socket.end(text))
+        socket
+          .on('error', () => resolve())
+          .on('close', () => resolve())
+          .resume()
+      })
+    }
+    expect((await fetch(`${server.url}/health`)).status).toBe(200)
+  })
+})
+
+describe('the free route', () => {
+  it('does the same work for nothing', async () => {
+    const whole = await (await post('/free/v1/chat/completions', ask)).json()
+    expect(whole.choices[0].finish_reason).toBe('length')
+    const events = (await (await post('/free/v1/chat/completions', { ...ask, stream: true })).text()).split(
+      '\n\n',
+    )
+    expect(events.at(-2)).toBe('data: [DONE]')
+    const text = events.slice(0, -2).map((event) => JSON.parse(event.slice(6)).choices[0].delta.content ?? '')
+    expect(text.join('')).toBe(whole.choices[0].message.content)
+    expect((await post('/free/v1/chat/completions', '{')).status).toBe(400)
+  })
+})
+
+describe('startServer', () => {
+  it('refuses a chain and a contract that are not there', async () => {
+    const start = (more: Record<string, string>) => startServer(readConfig(environment(more)), log)
+    await expect(start({ CHAIN_ID: '1337', FREE_ROUTE: '' })).rejects.toThrow('is on chain 31337')
+    const nobody = `0x${'12'.repeat(20)}`
+    await expect(start({ CONTRACT_ADDRESS: nobody })).rejects.toThrow(`no contract at ${nobody}`)
+  })
+
+  it('refuses a port that is taken, and closes its ledger then', async () => {
+    const { port } = new URL(server.url)
+    const DATABASE = join(folder, 'other.db')
+    const start = (PORT: string) => startServer(readConfig(environment({ PORT, DATABASE })), log)
+    await expect(start(port)).rejects.toThrow('EADDRINUSE')
+    await (await start('0')).close()
+  })
+})

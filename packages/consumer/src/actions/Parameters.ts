@@ -1,0 +1,55 @@
+import { Deployment, DrainError } from '@drain/core'
+import { type Account, type Address, type Chain, type Client, defineChain } from 'viem'
+import { parseAccount } from 'viem/utils'
+
+/** What every action needs to know. */
+export type ReadParameters = {
+  /** The contract and its token: from `Deployment.find` or `Deployment.from`, never from a provider. */
+  deployment: Deployment.Deployment
+}
+
+/** What actions need that sign. */
+export type SignParameters = ReadParameters & {
+  /** Who signs; the client's account by default. */
+  account?: Account | Address | undefined
+}
+
+/** What actions need that send a transaction. */
+export type WriteParameters = SignParameters & {
+  /** Reads and waits for the receipt where the wallet's own transport shouldn't. */
+  publicClient?: Client | undefined
+  /** How long to wait for the receipt, in milliseconds; three minutes by default. */
+  timeout?: number | undefined
+}
+
+/**
+ * The account that acts.
+ *
+ * @throws {DrainError} `account_missing`
+ */
+export function accountOf(client: Client, account: Account | Address | undefined): Account {
+  const given = account ?? client.account
+  if (given) return parseAccount(given)
+  throw new DrainError('account_missing', 'No account to act with.', {
+    action: 'Pass `account`, or a client that has one.',
+  })
+}
+
+/** The deployment's chain, which viem compares with the wallet's before it sends. */
+export function chainOf(client: Client, deployment: Deployment.Deployment): Chain {
+  if (client.chain?.id === deployment.chainId) return client.chain
+  return plainChain(deployment.chainId)
+}
+
+/** A chain of which no more than its id is known, and a public node for those with live contracts. */
+export function plainChain(id: number): Chain {
+  const rpcUrl = Deployment.publicRpcUrls[id]
+  return defineChain({
+    id,
+    name: `chain ${id}`,
+    nativeCurrency: { name: 'native coin', symbol: 'coin', decimals: 18 },
+    rpcUrls: { default: { http: rpcUrl ? [rpcUrl] : [] } },
+    // Sets how often viem looks for a receipt: about as often as Polygon has blocks.
+    blockTime: 2_000,
+  })
+}

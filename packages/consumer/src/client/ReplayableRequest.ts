@@ -1,0 +1,62 @@
+/** A request that can be sent again with a payment. */
+export type ReplayableRequest = {
+  url: URL
+  method: string
+  /** What the caller wants done with redirects; paid requests never follow them. */
+  redirect: RequestRedirect
+  headers: Headers
+  signal: AbortSignal | undefined
+  /** The body as text, where there is one that may be JSON. */
+  text(): string | undefined
+  /** `init` for another attempt. */
+  init(overrides: { headers: Headers; redirect: RequestRedirect }): RequestInit
+}
+
+/** Takes what `fetch` takes. Bodies that can be read only once are read into memory. */
+export async function replayable(
+  input: RequestInfo | URL,
+  init: RequestInit | undefined,
+): Promise<ReplayableRequest> {
+  if (input instanceof Request) return fromRequest(new Request(input, init))
+  const { body: given, duplex: _, ...rest } = (init ?? {}) as RequestInit & { duplex?: unknown }
+  const body = isOneTime(given) ? new Uint8Array(await new Response(given).arrayBuffer()) : given
+  const method = (init?.method ?? 'GET').toUpperCase()
+  return make(new URL(input, globalThis.location?.href), method, new Headers(init?.headers), body, rest)
+}
+
+async function fromRequest(request: Request): Promise<ReplayableRequest> {
+  const { cache, credentials, integrity, keepalive, mode, redirect, referrerPolicy, signal } = request
+  const body = request.body ? new Uint8Array(await request.arrayBuffer()) : undefined
+  const rest: RequestInit = { cache, credentials, integrity, keepalive, redirect, referrerPolicy, signal }
+  // A page's own navigation can't be repeated as such.
+  if (mode !== 'navigate') rest.mode = mode
+  return make(new URL(request.url), request.method, request.headers, body, rest)
+}
+
+function make(
+  url: URL,
+  method: string,
+  headers: Headers,
+  body: BodyInit | null | undefined,
+  rest: RequestInit,
+): ReplayableRequest {
+  return {
+    url,
+    method,
+    redirect: rest.redirect ?? 'follow',
+    headers,
+    signal: rest.signal ?? undefined,
+    text() {
+      if (typeof body === 'string') return body
+      if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) return new TextDecoder().decode(body)
+      return undefined
+    },
+    init: (overrides) => ({ ...rest, method, ...(body == null ? {} : { body }), ...overrides }),
+  }
+}
+
+/** Streams, and the iterables that Node's `fetch` takes. */
+function isOneTime(body: unknown): body is ReadableStream {
+  if (typeof body !== 'object' || body === null) return false
+  return body instanceof ReadableStream || Symbol.asyncIterator in body
+}

@@ -1,0 +1,91 @@
+/**
+ * What a client knows of one channel's money, in base units, and what it may sign next. Pure.
+ *
+ * The provider's word counts up to a bound: `delivered + lost`, what answers were received for plus what requests without
+ * an answer may have cost. So however it rejects, repeats or miscounts, no voucher exceeds
+ *
+ *     delivered + lost + quotes under way
+ *
+ * Invariants: `charged ≤ delivered + lost`; `charged + inFlight ≤ signed ≤ deposit`; `signed`, `charged`, `delivered` and
+ * `lost` never fall.
+ */
+export type Tally = {
+  deposit: bigint
+  /** The highest cumulative amount ever signed. */
+  signed: bigint
+  /** What the provider has charged in all, as far as it is believed: the base of the next voucher. */
+  charged: bigint
+  /** Sum of the costs that came with answers. */
+  delivered: bigint
+  /** Sum of the quotes of paid requests that ended without telling their cost: they may have been charged. */
+  lost: bigint
+  /** Sum of the quotes of requests under way. */
+  inFlight: bigint
+}
+
+export function start(deposit: bigint): Tally {
+  return { deposit, signed: 0n, charged: 0n, delivered: 0n, lost: 0n, inFlight: 0n }
+}
+
+/** What is left of the deposit for new requests. */
+export function remaining({ deposit, charged, inFlight }: Tally): bigint {
+  return deposit - charged - inFlight
+}
+
+/** The most that can rightly have been charged. */
+export function bound({ signed, delivered, lost, inFlight }: Tally): bigint {
+  return min(signed, delivered + lost + inFlight)
+}
+
+/** Makes room for a request: the cumulative amount to sign, or `undefined` when the deposit doesn't hold it. */
+export function reserve(tally: Tally, quote: bigint): { tally: Tally; amount: bigint } | undefined {
+  const inFlight = tally.inFlight + quote
+  const amount = tally.charged + inFlight
+  if (amount > tally.deposit) return undefined
+  return { tally: { ...tally, inFlight, signed: max(tally.signed, amount) }, amount }
+}
+
+/** An answer told its cost and the channel's total. More than the quote, or more than was lost, is not believed. */
+export function settle(tally: Tally, quote: bigint, reported: { cost: bigint; total: bigint }): Tally {
+  const inFlight = tally.inFlight - quote
+  const cost = min(reported.cost, quote)
+  const delivered = tally.delivered + cost
+  // The total may include requests that are still under way here; these keep their own reservation.
+  const believed = min(reported.total, bound({ ...tally, delivered, inFlight })) - inFlight
+  return { ...tally, inFlight, delivered, charged: max(tally.charged + cost, believed) }
+}
+
+/** A paid request ended without telling its cost: nothing more is signed for it, and it may have been charged. */
+export function lose(tally: Tally, quote: bigint): Tally {
+  return { ...tally, inFlight: tally.inFlight - quote, lost: tally.lost + quote }
+}
+
+/** A request was refused, or never sent. */
+export function release(tally: Tally, quote: bigint): Tally {
+  return { ...tally, inFlight: tally.inFlight - quote }
+}
+
+/**
+ * The provider says a voucher must cover `required` in all, of which `quote` is for this request (reserved here with
+ * `reserved`). The amount to sign then, or why not.
+ */
+export function reconcile(
+  tally: Tally,
+  reserved: bigint,
+  quote: bigint,
+  required: bigint,
+): { tally: Tally; amount: bigint } | 'unbelievable' | 'exhausted' {
+  const others = tally.inFlight - reserved
+  const before = required - quote
+  if (before > bound({ ...tally, inFlight: others })) return 'unbelievable'
+  const charged = max(tally.charged, before - others)
+  return reserve({ ...tally, charged, inFlight: others }, quote) ?? 'exhausted'
+}
+
+function min(a: bigint, b: bigint): bigint {
+  return a < b ? a : b
+}
+
+function max(a: bigint, b: bigint): bigint {
+  return a > b ? a : b
+}

@@ -1,0 +1,160 @@
+import { CloseAuthorization, Domain, DrainError, Signature, UntrustedProviderError, Usdc } from '@drain/core'
+import type { Hash, Hex } from 'viem'
+import { closeChannel } from '../actions/closeChannel.ts'
+import { refundOf } from '../actions/closing.ts'
+import { cooperativeClose } from '../actions/cooperativeClose.ts'
+import { getChannel } from '../actions/getChannel.ts'
+import { signChannelRequest } from '../actions/signChannelRequest.ts'
+import { receiptOf } from '../actions/transact.ts'
+import type { ChannelBook } from './ChannelBook.ts'
+import type { ChannelRecord } from './ChannelStore.ts'
+import { readJson } from './readJson.ts'
+import * as Tally from './Tally.ts'
+import type { Wallet } from './Wallet.ts'
+
+/** How a channel ended; amounts in base units, as the chain has them. */
+export type Closing = { channelId: Hex; finalAmount: bigint; refund: bigint; txHash: Hash }
+
+/** How long the signed request holds, in seconds: short of the 5 minutes allowed, for clocks that differ. */
+const requestAge = 120n
+
+/** What a provider answers to a close request: its consent, or a transaction that did it, or both. */
+type Answer = { finalAmount: bigint; txHash: Hash | undefined; signature: Hex | undefined }
+
+/** Closes one channel: alone after its expiry, with its provider before. */
+export function createCloser(options: {
+  fetch: typeof globalThis.fetch
+  wallet: Wallet
+  book: ChannelBook
+  /** Unix milliseconds. */
+  now: () => number
+}): (channelId: Hex) => Promise<Closing> {
+  const { fetch, wallet, book, now } = options
+  const { deployment } = wallet
+  const seconds = () => BigInt(Math.floor(now() / 1_000))
+
+  async function close(record: ChannelRecord): Promise<{ txHash: Hash; refund: bigint }> {
+    const { channelId } = record
+    if (seconds() >= record.expiry) {
+      return wallet.exclusively(() => closeChannel(wallet.client, { ...wallet.parameters, channelId }))
+    }
+    const answer = await askProvider(record)
+    if (answer.txHash) {
+      try {
+        const receipt = await receiptOf(wallet.publicClient, answer.txHash, wallet.parameters.timeout)
+        return { txHash: answer.txHash, refund: refundOf(receipt, deployment, channelId) }
+      } catch (error) {
+        if (!answer.signature) throw error
+        // Its transaction did not do it; its consent still can.
+      }
+    }
+    await assertCharged(record, answer.finalAmount)
+    const providerSignature = verified(record, answer)
+    const { finalAmount } = answer
+    return wallet.exclusively(() =>
+      cooperativeClose(wallet.client, { ...wallet.parameters, channelId, finalAmount, providerSignature }),
+    )
+  }
+
+  async function askProvider({ channelId, origin }: ChannelRecord): Promise<Answer> {
+    const deadline = seconds() + requestAge
+    const request = { ...wallet.parameters, channelId, action: 'close' as const, deadline }
+    const { signature } = await signChannelRequest(wallet.client, request)
+    try {
+      const response = await fetch(`${origin}/v1/close-channel`, {
+        method: 'POST',
+        redirect: 'manual',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify({ channelId, deadline: deadline.toString(), signature }),
+      })
+      return parseAnswer(await readJson(response), channelId)
+    } catch (error) {
+      throw new DrainError('close_failed', `${origin} did not close channel ${channelId}.`, {
+        action: 'Try again; after its expiry the same call closes it without the provider.',
+        details: error instanceof Error ? error.message : String(error),
+        cause: error,
+      })
+    }
+  }
+
+  /**
+   * Agrees to no more than can rightly have been charged, or than the chain says is taken already.
+   *
+   * @throws {UntrustedProviderError}
+   */
+  async function assertCharged(record: ChannelRecord, finalAmount: bigint): Promise<void> {
+    const { channelId, expiry } = record
+    if (finalAmount <= Tally.bound(book.get(channelId).tally)) return
+    const { claimed } = await getChannel(wallet.publicClient, { deployment, channelId })
+    if (finalAmount <= claimed) return
+    const expires = new Date(Number(expiry) * 1_000).toISOString()
+    throw overcharged(
+      record,
+      finalAmount,
+      `Nothing was signed. What it hasn't claimed by ${expires} comes back then: close the channel again after that.`,
+    )
+  }
+
+  /** @throws {UntrustedProviderError} When the consent isn't this provider's. */
+  function verified({ provider, origin, channelId }: ChannelRecord, { finalAmount, signature }: Answer): Hex {
+    const digest = CloseAuthorization.digest({ channelId, finalAmount }, Domain.separator(deployment))
+    if (signature && Signature.isValid(digest, signature, provider)) return signature
+    throw new UntrustedProviderError(
+      `${origin} agreed to close channel ${channelId} without a valid signature of ${provider}.`,
+      'Try again; after its expiry the same call closes it without the provider.',
+    )
+  }
+
+  return async (channelId) => {
+    await book.load()
+    const record = book.find(channelId)
+    if (!record || record.state === 'closed') {
+      throw new DrainError('channel_unknown', `This client has no open channel ${channelId}.`, {
+        action: 'See client.channels(). Channels of others are closed with the closeChannel action.',
+      })
+    }
+    // From here on no request is paid from it, as the provider will take none.
+    book.setState(channelId, 'retired')
+    let done: { txHash: Hash; refund: bigint }
+    try {
+      done = await close(record)
+    } catch (error) {
+      // Unless the provider froze it: then it says so to the next request.
+      book.setState(channelId, record.state)
+      throw error
+    }
+    const { txHash, refund } = done
+    const finalAmount = record.tally.deposit - refund
+    const rightly = Tally.bound(book.get(channelId).tally)
+    book.setClosed(channelId, finalAmount)
+    await book.save(channelId)
+    if (finalAmount > rightly) {
+      throw overcharged(record, finalAmount, `The channel is closed; ${Usdc.display(refund)} came back.`)
+    }
+    return { channelId, finalAmount, refund, txHash }
+  }
+
+  function overcharged({ channelId, origin }: ChannelRecord, finalAmount: bigint, action: string) {
+    const most = Usdc.display(Tally.bound(book.get(channelId).tally))
+    return new UntrustedProviderError(
+      `${origin} takes ${Usdc.display(finalAmount)} for channel ${channelId}, of which at most ${most} was charged.`,
+      action,
+    )
+  }
+}
+
+/** @throws When it isn't one, or is about another channel. */
+function parseAnswer(json: Record<string, unknown>, channelId: Hex): Answer {
+  const { channelId: id, finalAmount, txHash, signature } = json
+  if (typeof id !== 'string' || id.toLowerCase() !== channelId)
+    throw new Error('it answers about another channel')
+  if (typeof finalAmount !== 'string' || !/^[0-9]{1,78}$/.test(finalAmount)) {
+    throw new Error('finalAmount is not a decimal string of base units')
+  }
+  return { finalAmount: BigInt(finalAmount), txHash: hex(txHash, 32), signature: hex(signature, 65) }
+}
+
+function hex(value: unknown, bytes: number): Hex | undefined {
+  const isHex = typeof value === 'string' && value.length === 2 + 2 * bytes && /^0x[0-9a-fA-F]+$/.test(value)
+  return isHex ? (value.toLowerCase() as Hex) : undefined
+}

@@ -1,0 +1,76 @@
+import { Channel } from '@drain/core'
+import type { Hex } from 'viem'
+import { createPaymentEventFilter } from './paymentEvents.ts'
+
+/** What a stream's `payment-receipt` says. */
+export type Receipt = { cost: bigint; total: bigint }
+
+/**
+ * The same response, with this protocol's events taken out of its stream. Nothing is read ahead of the reader. `onEnd` is
+ * called once: with the receipt as soon as one came, else at the stream's end, failure or cancellation.
+ */
+export function meterStream(
+  response: Response,
+  channelId: Hex,
+  onEnd: (receipt: Receipt | undefined) => Promise<void>,
+): Response {
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+  let receipt: Receipt | undefined
+  const filter = createPaymentEventFilter(({ name, data }) => {
+    if (name === 'payment-receipt') receipt ??= parseReceipt(data, channelId)
+  })
+  let ended = false
+  async function end(): Promise<void> {
+    if (ended) return
+    ended = true
+    await onEnd(receipt)
+  }
+
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          // A chunk may hold nothing to pass on; a pull has to give something, or end.
+          for (;;) {
+            const { done, value } = await reader.read()
+            const passed = done ? filter.flush() : filter.push(value)
+            // Readers may stop at [DONE] without reading to the end.
+            if (done || receipt) await end()
+            if (passed.length > 0) controller.enqueue(passed)
+            if (done) controller.close()
+            if (done || passed.length > 0) return
+          }
+        } catch (error) {
+          await end()
+          controller.error(error)
+        }
+      },
+      async cancel(reason) {
+        await Promise.all([reader.cancel(reason), end()])
+      },
+    },
+    { highWaterMark: 0 },
+  )
+
+  const headers = new Headers(response.headers)
+  headers.delete('content-length')
+  const metered = new Response(body, { status: response.status, statusText: response.statusText, headers })
+  // A made-up response has no address; readers log it.
+  Object.defineProperty(metered, 'url', { value: response.url })
+  return metered
+}
+
+/** Exact decimal strings, of this channel; anything else is no receipt. */
+function parseReceipt(data: string, channelId: Hex): Receipt | undefined {
+  try {
+    const { channelId: id, cost, total } = JSON.parse(data)
+    if (Channel.parseId(id) !== channelId || !isInteger(cost) || !isInteger(total)) return undefined
+    return { cost: BigInt(cost), total: BigInt(total) }
+  } catch {
+    return undefined
+  }
+}
+
+function isInteger(value: unknown): value is string {
+  return typeof value === 'string' && /^[0-9]{1,78}$/.test(value)
+}

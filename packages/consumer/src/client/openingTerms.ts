@@ -1,0 +1,67 @@
+import { Duration, LimitExceededError, Usdc } from '@drain/core'
+import type { Limits } from './Limits.ts'
+import type { Terms } from './PriceList.ts'
+
+/** How many requests at the quoted price a deposit is meant for. */
+const requestsPerChannel = 1_000n
+
+/** A day: how long a channel runs when the provider recommends nothing. */
+const usualDuration = 86_400n
+
+/**
+ * Deposit and duration of the next channel: enough for a thousand requests, at least what the provider wants, within the
+ * limits. Pure.
+ *
+ * @throws {LimitExceededError} When the limits leave too little for this request or for the provider's terms.
+ */
+export function openingTerms(given: {
+  /** What the request at hand may cost. */
+  quote: bigint
+  terms: Terms
+  limits: Limits
+  /** What this provider holds or has taken already. */
+  committed: bigint
+}): { deposit: bigint; duration: bigint } {
+  const { quote, terms, limits, committed } = given
+  const room = limits.perProvider === undefined ? undefined : max(limits.perProvider - committed, 0n)
+  const isProviderLimit = room !== undefined && room < limits.perChannel
+  const most = isProviderLimit ? room : limits.perChannel
+  const deposit = min(
+    max(quote * requestsPerChannel, terms.minDeposit ?? 0n),
+    min(most, Usdc.maxChannelAmount),
+  )
+  const least = max(quote, terms.minDeposit ?? 0n)
+  if (deposit < least || deposit === 0n) {
+    throw isProviderLimit
+      ? new LimitExceededError(
+          'perProvider',
+          `A channel needs ${Usdc.display(least)}; of the limit per provider, ${Usdc.display(limits.perProvider ?? 0n)}, ${Usdc.display(most)} is left.`,
+          'Close channels of this provider (client.closeAll), or raise limits.perProvider.',
+        )
+      : new LimitExceededError(
+          'perChannel',
+          `A channel needs ${Usdc.display(least)}, the limit per channel is ${Usdc.display(limits.perChannel)}.`,
+          'Raise limits.perChannel.',
+        )
+  }
+
+  const longest = min(limits.duration, Duration.max)
+  const shortest = terms.minDuration ?? 1n
+  if (shortest > longest) {
+    throw new LimitExceededError(
+      'duration',
+      `The provider wants channels of at least ${Duration.format(shortest)}, the limit is ${Duration.format(longest)}.`,
+      'Raise limits.duration.',
+    )
+  }
+  const wanted = min(terms.recommendedDuration ?? usualDuration, terms.maxDuration ?? Duration.max)
+  return { deposit, duration: max(min(wanted, longest), shortest) }
+}
+
+function min(a: bigint, b: bigint): bigint {
+  return a < b ? a : b
+}
+
+function max(a: bigint, b: bigint): bigint {
+  return a > b ? a : b
+}

@@ -1,0 +1,2 @@
+export { type LocalChain, startLocalChain } from './LocalChain.ts'
+export { fiatTokenAbi } from './usdc.ts'
