@@ -23,7 +23,7 @@ const record = (id: number, nonce?: bigint): ChannelRecord => ({
   expiry: 2n ** 63n,
   duration: 86_400n,
   state: 'open',
-  tally: { deposit: 1n, signed: 0n, charged: 0n, lost: 0n, inFlight: 0n } as ChannelRecord['tally'],
+  tally: { deposit: 1n, signed: 0n, charged: 0n, delivered: 0n, lost: 0n, inFlight: 0n },
   nonce,
   promised: { day: '2026-01-31', amount: 0n },
 })

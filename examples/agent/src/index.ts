@@ -1,53 +1,35 @@
-/** Asks a paid chat API one question. Usage: `npm start -- "question"`, `npm start -- --close`, or both at once. */
-import { createDrainClient, Usdc } from '@drain-protocol/sdk'
+/** Asks a paid chat API one question: `npm start -- "question"`, `npm start -- --close`, or both at once. */
+import { Usdc } from '@drain-protocol/sdk'
 import OpenAI from 'openai'
-import type { Hex } from 'viem'
-import { privateKeyToAccount } from 'viem/accounts'
-import { fileStore } from './fileStore.ts'
+import { clientFrom } from './client.ts'
 
-const { CONSUMER_PRIVATE_KEY, PROVIDER_URL = 'http://127.0.0.1:3000', CHAIN_ID, MODEL } = process.env
-const { RPC_URL, CONTRACT_ADDRESS, USDC_ADDRESS, CHANNELS_FILE = 'channels.json' } = process.env
-const question = process.argv
-  .slice(2)
-  .filter((argument) => argument !== '--close')
-  .join(' ')
+const args = process.argv.slice(2)
+const question = args.filter((arg) => arg !== '--close').join(' ')
 
 try {
-  if (!CONSUMER_PRIVATE_KEY || !CHAIN_ID)
-    throw new Error('Set CONSUMER_PRIVATE_KEY and CHAIN_ID, as env.example says.')
-  const client = createDrainClient({
-    account: privateKeyToAccount(CONSUMER_PRIVATE_KEY as Hex),
-    chainId: Number(CHAIN_ID),
-    rpcUrl: RPC_URL || undefined,
-    contractAddress: (CONTRACT_ADDRESS as Hex) || undefined,
-    usdcAddress: (USDC_ADDRESS as Hex) || undefined,
-    limits: { perRequest: '0.05', perChannel: '1' },
-    store: fileStore(CHANNELS_FILE),
-  })
-  const charged = async () => Usdc.parse((await client.spending()).charged)
-  const before = await charged()
-
+  const client = clientFrom(process.env)
   if (question) {
-    // No retries: each would be another payment.
-    const openai = new OpenAI({
-      apiKey: 'none',
-      baseURL: `${PROVIDER_URL}/v1`,
-      fetch: client.fetch,
-      maxRetries: 0,
+    const baseURL = `${process.env.PROVIDER_URL || 'http://127.0.0.1:3000'}/v1`
+    // A retry would be another payment.
+    const openai = new OpenAI({ apiKey: 'none', baseURL, fetch: client.fetch, maxRetries: 0 })
+    const before = await client.spending()
+    const answer = await openai.chat.completions.create({
+      model: process.env.MODEL || ((await openai.models.list()).data[0]?.id ?? ''),
+      messages: [{ role: 'user', content: question }],
+      max_tokens: 300,
     })
-    const model = MODEL || ((await openai.models.list()).data[0]?.id ?? '')
-    const messages = [{ role: 'user' as const, content: question }]
-    const answer = await openai.chat.completions.create({ model, messages, max_tokens: 300 })
+    const after = await client.spending()
     console.log(`answer: ${answer.choices[0]?.message.content}`)
-    console.log(`cost: ${Usdc.display((await charged()) - before)}`)
+    console.log(`cost: ${Usdc.display(Usdc.parse(after.charged) - Usdc.parse(before.charged))}`)
   }
-  if (process.argv.includes('--close')) {
-    for (const { channelId, refund } of await client.closeAll())
-      console.log(`closed: ${channelId}, ${refund} USDC came back`)
+  if (args.includes('--close')) {
+    for (const { channelId, finalAmount, refund } of await client.closeAll()) {
+      console.log(`closed: ${channelId} paid ${finalAmount} USDC, ${refund} USDC came back`)
+    }
   }
 } catch (error) {
-  console.error(
-    `error: ${error instanceof Error ? ((error.cause as Error)?.message ?? error.message) : error}`,
-  )
+  // OpenAI's SDK says no more than "Connection error." of what `fetch` throws.
+  const reason = error instanceof OpenAI.APIConnectionError ? error.cause : error
+  console.error(`error: ${reason instanceof Error ? reason.message : reason}`)
   process.exitCode = 1
 }
