@@ -2,7 +2,7 @@
  * Sets everything up on a machine with Node and npm only, then runs a task: `node scripts/setup.mjs test`.
  *
  * Plain JavaScript without dependencies, since it runs before there are any, on Node 20 and newer. It installs pnpm and
- * the workspace (Node 24, Foundry and the compiler among it), compiles the contracts and builds the packages.
+ * the workspace (Node 24, Foundry and the compiler among it) and builds the packages.
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -34,7 +34,6 @@ if (!script) {
 
 const startedAt = Date.now()
 install()
-step('contracts', ['forge', 'build'])
 step('packages', [
   'turbo',
   'run',

@@ -1,4 +1,5 @@
 import { Deployment, UntrustedProviderError } from '@drain/core'
+import type { Address } from 'viem'
 import { expect, test } from 'vitest'
 import * as Origin from './Origin.ts'
 
@@ -28,7 +29,7 @@ test.each([
 })
 
 const contract = '0x00000000000000000000000000000000000d4a14'
-const provider = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
+const provider: Address = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
 const other = '0x00000000000000000000000000000000000000aa'
 const deployment = Deployment.from({ chainId: 137, contract, token: other })
 const known = { origin: 'https://a.example', deployment, provider }
