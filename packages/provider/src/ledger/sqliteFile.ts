@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import SQLite, { type Database } from 'better-sqlite3'
+import { assertNodeVersion } from './assertNodeVersion.ts'
 import { LedgerFileError } from './Errors.ts'
 import type { LedgerIdentity } from './Ledger.ts'
 import { schema } from './sqliteRows.ts'
@@ -22,6 +23,7 @@ const restore =
  * @throws LedgerFileError
  */
 export function openSqliteFile(path: string, identity: LedgerIdentity, busyTimeoutMs: number): Database {
+  assertNodeVersion(process.versions.node)
   if (path === '' || path === ':memory:')
     throw new LedgerFileError(`"${path}"`, 'is not a file', { action: 'Name a file, or use memoryLedger.' })
   const file = resolve(path)
