@@ -41,7 +41,7 @@ it('gives the next process what this one put, parallel or not', async () => {
 
 it('refuses a damaged file and leaves it as it is', async () => {
   await writeFile(path, '[{"channelId"')
-  await expect(fileStore(path).list()).rejects.toThrow()
-  await expect(fileStore(path).put(record(1))).rejects.toThrow()
+  await expect(fileStore(path).list()).rejects.toThrow('is damaged')
+  await expect(fileStore(path).put(record(1))).rejects.toThrow('is damaged')
   expect(await readFile(path, 'utf8')).toBe('[{"channelId"')
 })

@@ -5,7 +5,7 @@ import type { ChannelRecord, ChannelStore } from '@drain-protocol/sdk'
  * Keeps a client's channels in a JSON file, so that the next run pays from the channel of this one and can close it. Whoever
  * loses the file gets the deposits back after the channels' expiry only. For one process at a time.
  *
- * @throws Where the file can't be read. It is never replaced by an empty one.
+ * @throws Where the file can't be read or is damaged. It is never replaced by an empty one.
  */
 export function fileStore(path: string): ChannelStore {
   let records: Promise<ReadonlyMap<string, ChannelRecord>> | undefined
@@ -41,8 +41,12 @@ async function read(path: string): Promise<ReadonlyMap<string, ChannelRecord>> {
     if (error.code === 'ENOENT') return '[]'
     throw error
   })
-  const list: ChannelRecord[] = JSON.parse(text, toBigInt)
-  return new Map(list.map((record) => [record.channelId, record]))
+  try {
+    const list: ChannelRecord[] = JSON.parse(text, toBigInt)
+    return new Map(list.map((record) => [record.channelId, record]))
+  } catch (cause) {
+    throw new Error(`${path} is damaged. It was left as it is: restore it, or use another file.`, { cause })
+  }
 }
 
 function fromBigInt(_: string, value: unknown): unknown {

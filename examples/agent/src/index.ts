@@ -7,6 +7,7 @@ const args = process.argv.slice(2)
 const question = args.filter((arg) => arg !== '--close').join(' ')
 
 try {
+  if (args.length === 0) throw new Error('Ask something: npm start -- "question"')
   const client = clientFrom(process.env)
   if (question) {
     const baseURL = `${process.env.PROVIDER_URL || 'http://127.0.0.1:3000'}/v1`

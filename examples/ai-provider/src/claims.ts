@@ -1,32 +1,40 @@
-/** Claims what channels owe while they run, and at the latest before they expire: after that, nothing can be claimed. */
-import { type Paywall, Usdc } from '@drain-protocol/sdk'
+/** Claims what channels owe while they run, and ends them before they expire: after that, nothing can be claimed. */
+import { type Paywall, Terms, Usdc } from '@drain-protocol/sdk'
 import type { Config } from './config.ts'
 
-/** Seconds before its expiry from which a channel is claimed whatever it owes: rounds may be missed, and nodes be down. */
-const headroom = 3n * 3_600n
+/** How many rounds may be missed before an expiry. */
+const spareRounds = 3n
 
 /**
- * One round: claims every channel that owes the threshold or more, and every one that expires soon and owes more than a
- * transaction is worth. A channel that fails does not stop the others.
+ * One round: claims every channel that owes the threshold or more, and settles every one that is no longer served because
+ * it is about to expire. A claim takes what a voucher of at most the charged amount allows; only the settlement takes the
+ * rest. A channel that fails does not stop the others.
  */
 export async function claimDue(
   paywall: Paywall,
-  config: Config,
+  config: Pick<Config, 'claims'>,
   log: (message: string) => void,
 ): Promise<void> {
-  const minPayout = Usdc.parse(config.minPayout)
+  const spare = (BigInt(config.claims.intervalMs) / 1_000n) * spareRounds
   for await (const channel of paywall.ledger.channels({ unclaimedOver: 0n })) {
-    const owed = channel.charged - channel.claimed
-    const isExpiring = channel.expiry - paywall.now() < headroom
-    if (channel.status === 'closed' || owed < (isExpiring ? minPayout : config.claims.threshold)) continue
+    const { channelId, status, expiry, firstSeen } = channel
+    if (status === 'closed') continue
+    const onChain = { ...channel, id: channelId }
+    const margin = Terms.expiryMargin(onChain, firstSeen)
+    const isExpiring = paywall.now() >= expiry - (margin > spare ? margin : spare)
     try {
-      const claimed = await paywall.settlement.claim(channel.channelId)
-      if (claimed)
-        log(`claimed ${Usdc.display(claimed.amount)} from channel ${claimed.channelId} (${claimed.txHash})`)
+      if (isExpiring) {
+        const closing = await paywall.closeChannel(onChain)
+        if ('rejection' in closing) log(`could not settle channel ${channelId}: ${closing.rejection.code}`)
+        else if (closing.txHash)
+          log(`settled channel ${channelId} at ${Usdc.display(closing.finalAmount)} (${closing.txHash})`)
+      } else if (channel.charged - channel.claimed >= config.claims.threshold) {
+        const claimed = await paywall.settlement.claim(channelId)
+        if (claimed)
+          log(`claimed ${Usdc.display(claimed.amount)} from channel ${channelId} (${claimed.txHash})`)
+      }
     } catch (error) {
-      log(
-        `could not claim from channel ${channel.channelId}: ${error instanceof Error ? error.message : 'unknown'}`,
-      )
+      log(`could not claim from channel ${channelId}: ${error instanceof Error ? error.message : 'unknown'}`)
     }
   }
 }

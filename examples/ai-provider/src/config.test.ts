@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { ConfigError, readConfig } from './config.ts'
 
@@ -96,4 +97,17 @@ describe('readConfig', () => {
       expect(problems.join()).not.toContain(secret.slice(2))
     },
   )
+})
+
+it('is documented to the last variable', async () => {
+  const read = (path: string) => readFile(new URL(path, import.meta.url), 'utf8')
+  const [source, example, readme] = await Promise.all(
+    ['./config.ts', '../env.example', '../README.md'].map(read),
+  )
+  const names = new Set(source?.match(/(?<=')[A-Z]+(?:_[A-Z]+)*(?=')/g))
+  expect(names.size).toBe(23)
+  for (const name of names) {
+    expect(example).toMatch(new RegExp(`^(# )?${name}=`, 'm'))
+    expect(readme).toContain(`\`${name}\``)
+  }
 })

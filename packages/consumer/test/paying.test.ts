@@ -2,10 +2,16 @@
 import { LimitExceededError, PaymentRejectedError, Usdc, Headers as Wire } from '@drain/core'
 import { erc20Abi, parseEventLogs } from 'viem'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { createDrainClient, type DrainClient, type DrainClientOptions, memoryStore } from '../src/index.ts'
+import {
+  cooperativeClose,
+  createDrainClient,
+  type DrainClient,
+  type DrainClientOptions,
+  memoryStore,
+} from '../src/index.ts'
 import { type LocalChain, startLocalChain } from '../src/testing/index.ts'
 import { dropped } from './serve.ts'
-import { startTestProvider, type TestProvider } from './TestProvider.ts'
+import { consent, startTestProvider, type TestProvider } from './TestProvider.ts'
 
 let chain: LocalChain
 let provider: TestProvider
@@ -112,7 +118,7 @@ test('parallel first requests open one channel and are all served', async () => 
 
 test('a mix of parallel requests with different costs: in the end the sums agree to the unit', async () => {
   let index = 0n
-  provider.cost = (quote) => (quote * (++index % 11n)) / 10n - (index % 11n > 10n ? 1n : 0n)
+  provider.cost = (quote) => (quote * (++index % 11n)) / 10n
   await client.fetch(url('/joke'))
   for (let round = 0; round < 5; round++) {
     await Promise.all(Array.from({ length: 10 }, (_, i) => client.fetch(url(i % 2 ? '/joke' : '/fact'))))
@@ -261,16 +267,31 @@ test('the limit per provider counts the deposits of used-up channels', async () 
   expect((await small.spending()).locked).toBe('0.004')
 })
 
+/** Unix milliseconds by the newest block: a chain whose blocks come fast runs ahead of the clock. */
+const chainTime = async () => Number((await chain.publicClient.getBlock()).timestamp) * 1_000
+
 test('a channel about to expire is followed by the next', async () => {
-  let time = Date.now()
+  let time = await chainTime()
   const soon = createClient({ now: () => time })
   await soon.fetch(url('/joke'))
-  time += 22 * 3_600_000
+  const [{ expiry = 0n } = {}] = await soon.channels()
+  // A provider stops an hour before the expiry.
+  time = Number(expiry - 3_601n) * 1_000
   await soon.fetch(url('/joke'))
   expect(await soon.channels()).toHaveLength(1)
-  time += 3_600_000
+  time = Number(expiry - 3_600n) * 1_000
+  await chain.testClient.setNextBlockTimestamp({ timestamp: expiry - 3_600n })
   await soon.fetch(url('/joke'))
   expect(await soon.channels()).toHaveLength(2)
+})
+
+test('a clock that is far ahead opens one channel that it cannot use, not one after another', async () => {
+  const time = (await chainTime()) + 24 * 3_600_000
+  const ahead = createClient({ now: () => time })
+  await expect(ahead.fetch(url('/joke'))).rejects.toMatchObject({ code: 'clock_differs' })
+  await expect(ahead.fetch(url('/joke'))).rejects.toMatchObject({ code: 'clock_differs' })
+  expect(await ahead.channels()).toHaveLength(1)
+  expect(provider.vouchers()).toEqual([])
 })
 
 test.each(['channel_expired', 'channel_closing'])(
@@ -292,20 +313,11 @@ test.each(['channel_expired', 'channel_closing'])(
 test('a channel that was closed on chain is followed by the next', async () => {
   await client.fetch(url('/joke'))
   const [first] = await client.channels()
-  const { deployment } = chain
-  const { signature } = await (await import('./TestProvider.ts')).consent(
-    chain,
-    chain.accounts[1],
-    first?.channelId ?? '0x',
-    1_000n,
-  )
-  const { cooperativeClose } = await import('../src/index.ts')
-  await cooperativeClose(chain.walletClient(chain.accounts[0]), {
-    deployment,
-    channelId: first?.channelId ?? '0x',
-    finalAmount: 1_000n,
-    providerSignature: signature,
-  })
+  const channelId = first?.channelId ?? '0x'
+  const finalAmount = 1_000n
+  const { signature: providerSignature } = await consent(chain, chain.accounts[1], channelId, finalAmount)
+  const closing = { deployment: chain.deployment, channelId, finalAmount, providerSignature }
+  await cooperativeClose(chain.walletClient(chain.accounts[0]), closing)
   expect((await client.fetch(url('/joke'))).status).toBe(200)
   expect((await client.channels()).map(({ state }) => state)).toEqual(['closed', 'open'])
 })
@@ -338,9 +350,8 @@ test('the caller can stop that waiting', async () => {
 test('a provider that says only what is missing, as the original ones do, is paid', async () => {
   await client.fetch(url('/joke'))
   provider.quote = 2_500n
-  const strip = provider.instead
-  provider.instead = async (request, seen) => {
-    if (seen.voucher?.amount !== 2_000n) return strip(request, seen)
+  provider.instead = (_, { voucher }) => {
+    if (voucher?.amount !== 2_000n) return undefined
     const headers = {
       'X-DRAIN-Error': 'insufficient_funds',
       'X-DRAIN-Required': '2500',

@@ -72,8 +72,8 @@ export class InvalidFormatError extends DrainError {
 /** A request that has no price because it is malformed. */
 export class InvalidRequestError extends DrainError {
   override readonly name = 'InvalidRequestError'
-  constructor(problem: string, action?: string) {
-    super('invalid_request', problem, { action })
+  constructor(problem: string, action?: string, cause?: unknown) {
+    super('invalid_request', problem, { action, cause })
   }
 }
 

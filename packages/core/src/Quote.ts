@@ -32,8 +32,7 @@ export function chat(pricing: Tokens, body: unknown): Quote {
   if (!Array.isArray(messages) || messages.length === 0) {
     throw new InvalidRequestError('`messages` is not a non-empty array.', 'Send at least one message.')
   }
-  const bytes =
-    utf8Length(JSON.stringify(messages)) + (tools === undefined ? 0 : utf8Length(JSON.stringify(tools)))
+  const bytes = jsonLength(messages) + (tools === undefined ? 0 : jsonLength(tools))
   const maxTokens = positive(max_completion_tokens ?? max_tokens, 'max_tokens') ?? pricing.defaultMaxTokens
   const choices = positive(n, 'n') ?? 1
   const inputTokens = Math.ceil(bytes / 3)
@@ -56,6 +55,12 @@ function positive(value: unknown, name: string): number | undefined {
 
 const encoder = new TextEncoder()
 
-function utf8Length(text: string): number {
-  return encoder.encode(text).length
+/** UTF-8 bytes of the JSON of a value. */
+function jsonLength(value: unknown): number {
+  try {
+    return encoder.encode(JSON.stringify(value)).length
+  } catch (cause) {
+    // JSON can be parsed deeper than it can be written.
+    throw new InvalidRequestError('The request is nested too deeply.', 'Send a flatter one.', cause)
+  }
 }

@@ -163,6 +163,11 @@ describe('answers in both header families', () => {
 })
 
 describe('a quote', () => {
+  test('is refused for what is nested too deeply to be written', () => {
+    const deep = JSON.parse(`{"messages":[${'['.repeat(50_000)}${']'.repeat(50_000)}]}`)
+    expect(() => Quote.chat(pricing, deep)).toThrow(InvalidRequestError)
+  })
+
   const pricing = Pricing.perToken({ inputPer1k: '1', outputPer1k: '1' })
   test.each([
     null,

@@ -42,6 +42,12 @@ describe('a request without a voucher', () => {
     })
   })
 
+  test('behind a proxy it is told the public address', async () => {
+    const proxied = fixture.paywall({ publicUrl: 'https://api.example' })
+    const response = await proxied.handle(new Request(url), price, () => new Response())
+    expect(Wire.parseOffer(response.headers)?.signing).toBe('https://api.example/v1/signing')
+  })
+
   test('a preflight is not asked to pay', async () => {
     const headers = { 'Access-Control-Request-Method': 'POST', Origin: 'http://app.test' }
     const response = await paywall.handle(new Request(url, { method: 'OPTIONS', headers }), price, () => {

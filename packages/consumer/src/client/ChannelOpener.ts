@@ -1,3 +1,4 @@
+import { DrainError } from '@drain/core'
 import type { Address, Hex } from 'viem'
 import { approveUsdc } from '../actions/approveUsdc.ts'
 import { getAllowance } from '../actions/getAllowance.ts'
@@ -34,6 +35,7 @@ export function createChannelOpener(options: { wallet: Wallet; book: ChannelBook
   async function open({ origin, provider, quote, terms }: Need): Promise<void> {
     const earlier = unresolved.get(origin)
     if (earlier) return resolve(origin, earlier)
+    assertNoneUnused(origin, quote)
     Limits.assertDay(limits, book.promisedToday(), quote)
     const committed = book.committedTo(provider)
     const { deposit: amount, duration } = openingTerms({ quote, terms: terms(), limits, committed })
@@ -58,6 +60,22 @@ export function createChannelOpener(options: { wallet: Wallet; book: ChannelBook
         throw error
       }
     })
+  }
+
+  /** A fresh channel that can't be used says that something is wrong which another channel would not mend. */
+  function assertNoneUnused(origin: string, quote: bigint): void {
+    const unused = book
+      .list()
+      .find(({ origin: one, state, tally }) => one === origin && state === 'open' && tally.signed === 0n)
+    if (!unused || unused.tally.deposit < quote) return
+    const expiry = new Date(Number(unused.expiry) * 1_000).toISOString()
+    throw new DrainError(
+      'clock_differs',
+      `Channel ${unused.channelId} expires ${expiry}, too soon to be used.`,
+      {
+        action: 'Set this machine’s clock right. Close the channel (client.close) if it is old.',
+      },
+    )
   }
 
   /** Waits for an opening that was sent before. If it failed, the next call opens anew. */

@@ -2,6 +2,9 @@ import { Duration, LimitExceededError, Usdc } from '@drain/core'
 import type { Limits } from './Limits.ts'
 import type { Terms } from './PriceList.ts'
 
+/** Ten minutes: a shorter channel would be opened again and again, and every opening costs gas. In seconds. */
+const usefulDuration = 600n
+
 /** How many requests at the quoted price a deposit is meant for. */
 const requestsPerChannel = 1_000n
 
@@ -46,7 +49,7 @@ export function openingTerms(given: {
   }
 
   const longest = min(limits.duration, Duration.max)
-  const shortest = terms.minDuration ?? 1n
+  const shortest = max(terms.minDuration ?? 0n, min(usefulDuration, longest))
   if (shortest > longest) {
     throw new LimitExceededError(
       'duration',

@@ -32,6 +32,8 @@ export type PaywallConfig = {
   usdcAddress?: Hex | undefined
   /** Where vouchers and charges are kept: `sqliteLedger('drain.db')`, or `memoryLedger()` for tests. */
   ledger: LedgerOpener
+  /** Where consumers reach the provider, when a proxy stands in front; the requests' own origin by default. */
+  publicUrl?: string | undefined
   /** Shown in `/v1/pricing`. */
   name?: string | undefined
   /** What is sold, for `/v1/pricing` and `/v1/models`. */
@@ -82,6 +84,8 @@ export type Paywall = {
   admit(voucher: Voucher.Voucher): Promise<Admission>
   /** A channel as the chain shows it, from memory if it is there; `undefined` when there is none to serve. */
   lookUp(channelId: Hex): Promise<Channel.Channel | undefined>
+  /** The provider's own origin, as the consumer of a request sees it. */
+  originOf(request: Request): string
   /** Unix seconds, by the later of local clock and chain head. */
   now(): bigint
   /** Freezes a channel, waits for what runs on it, and settles it. */
@@ -136,8 +140,10 @@ export function createPaywall(config: PaywallConfig): Paywall {
   const running = new Map<Hex, Set<Payment>>()
   const closing = new Map<Hex, Promise<Closing | { rejection: Rejection.Rejection }>>()
 
+  const originOf = (request: Request) => new URL(config.publicUrl ?? request.url).origin
+
   const offerAt = (request: Request): Wire.Offer => {
-    const { origin } = new URL(request.url)
+    const origin = originOf(request)
     return {
       provider,
       contract: deployment.contract,
@@ -297,6 +303,7 @@ export function createPaywall(config: PaywallConfig): Paywall {
     admit,
     lookUp,
     now: channels.now,
+    originOf,
     closeChannel,
     async endpoints(request) {
       try {

@@ -175,7 +175,7 @@ export function createEndpoints(paywall: Paywall): (request: Request) => Promise
   }
 
   const docs = (request: Request) =>
-    new Response(documentation(paywall, new URL(request.url).origin), {
+    new Response(documentation(paywall, paywall.originOf(request)), {
       headers: { 'Content-Type': 'text/plain; charset=utf-8', 'Access-Control-Allow-Origin': '*' },
     })
 

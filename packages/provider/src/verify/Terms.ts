@@ -11,7 +11,7 @@ export type Terms = {
 }
 
 /** As an operator writes them: USDC and durations as strings. */
-export type TermsInput = { [name in keyof Terms]?: string }
+export type TermsInput = { [name in keyof Terms]?: string | undefined }
 
 /** @throws {InvalidAmountError | InvalidDurationError} */
 export function fromInput(input: TermsInput = {}): Terms {

@@ -1,0 +1,64 @@
+/** Openings whose outcome is open for a while: no second deposit is locked meanwhile. */
+import { encodeFunctionData, erc20Abi } from 'viem'
+import { expect, test } from 'vitest'
+import { approveUsdc } from '../actions/approveUsdc.ts'
+import { TransactionPendingError } from '../actions/transact.ts'
+import { startLocalChain } from '../testing/index.ts'
+import { createChannelBook } from './ChannelBook.ts'
+import { createChannelOpener } from './ChannelOpener.ts'
+import { memoryStore } from './ChannelStore.ts'
+import * as Limits from './Limits.ts'
+import { createWallet } from './Wallet.ts'
+
+async function setUp() {
+  const chain = await startLocalChain()
+  const { deployment, testClient } = chain
+  const [consumer, provider] = chain.accounts
+  const limits = Limits.parse({ perRequest: '1', perChannel: '5' })
+  const parts = { account: undefined, chain: undefined, rpcUrl: undefined, deployment }
+  const wallet = createWallet({ ...parts, walletClient: chain.walletClient(consumer) })
+  wallet.parameters.timeout = 300
+  const store = memoryStore()
+  const book = createChannelBook({ store, deployment, consumer: consumer.address, limits, now: Date.now })
+  const opener = createChannelOpener({ wallet, book, limits })
+  const need = { origin: 'https://a.example', provider: provider.address, quote: 1_000n, terms: () => ({}) }
+  // The approval is mined, the opening is not.
+  await approveUsdc(wallet.client, { ...wallet.parameters, amount: 5_000_000n })
+  await testClient.setAutomine(false)
+  const close = () => chain.close()
+  return { chain, book, opener, need, store, [Symbol.asyncDispose]: close }
+}
+
+test('an opening that is mined late is found; none is sent beside it', async () => {
+  await using set = await setUp()
+  const { chain, book, opener, need, store } = set
+  await expect(opener.channelFor(need)).rejects.toThrow(TransactionPendingError)
+  await expect(opener.channelFor(need)).rejects.toThrow(TransactionPendingError)
+  expect((await chain.testClient.getTxpoolStatus()).pending).toBe(1)
+  await chain.testClient.mine({ blocks: 1 })
+  const { channelId } = await opener.channelFor(need)
+  expect(book.list().map((record) => record.channelId)).toEqual([channelId])
+  expect(await store.list()).toHaveLength(1)
+})
+
+test('after an opening that failed the next one is sent', async () => {
+  await using set = await setUp()
+  const { chain, book, opener, need } = set
+  await expect(opener.channelFor(need)).rejects.toThrow(TransactionPendingError)
+  // By the time it is mined, the allowance is gone.
+  const { contract, token } = chain.deployment
+  const [consumer] = chain.accounts
+  await chain.testClient.impersonateAccount({ address: contract })
+  await chain.testClient.setBalance({ address: contract, value: 10n ** 18n })
+  const transfer = encodeFunctionData({
+    abi: erc20Abi,
+    functionName: 'transferFrom',
+    args: [consumer.address, contract, 5_000_000n],
+  })
+  const fees = { maxFeePerGas: 10n ** 12n, maxPriorityFeePerGas: 10n ** 11n }
+  await chain.walletClient(contract).sendTransaction({ to: token, data: transfer, ...fees })
+  await chain.testClient.mine({ blocks: 1 })
+  await chain.testClient.setAutomine(true)
+  const { channelId } = await opener.channelFor(need)
+  expect(book.list().map((record) => record.channelId)).toEqual([channelId])
+})

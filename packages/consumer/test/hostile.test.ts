@@ -1,0 +1,330 @@
+/** The client against providers that lie. One case each; what counts is what was signed, and where it went. */
+import {
+  LimitExceededError,
+  PaymentRejectedError,
+  UntrustedProviderError,
+  Usdc,
+  Headers as Wire,
+} from '@drain/core'
+import type { Hex } from 'viem'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { createDrainClient, type DrainClient, type DrainClientOptions } from '../src/index.ts'
+import { type LocalChain, startLocalChain } from '../src/testing/index.ts'
+import { dropped, serve } from './serve.ts'
+import { startTestProvider, type TestProvider } from './TestProvider.ts'
+
+let chain: LocalChain
+let provider: TestProvider
+let client: DrainClient
+beforeAll(async () => {
+  chain = await startLocalChain()
+})
+afterAll(() => chain.close())
+beforeEach(async () => {
+  provider = await startTestProvider(chain, chain.accounts[1])
+  client = createClient()
+})
+afterEach(() => provider.close())
+
+function createClient(options: Partial<DrainClientOptions> = {}) {
+  return createDrainClient({
+    walletClient: chain.walletClient(chain.accounts[0]),
+    deployment: chain.deployment,
+    limits: { perRequest: '0.05', perChannel: '5' },
+    ...options,
+  })
+}
+
+const url = (path: string) => `${provider.origin}${path}`
+const amounts = () => provider.vouchers().map(({ amount }) => amount)
+const signed = async () => Usdc.parse((await client.spending()).signed)
+const blocks = () => chain.publicClient.getBlockNumber()
+const refusal = (headers: Record<string, string>) => new Response('', { status: 402, headers })
+
+/** Answers paid requests only. */
+function answerPaid(answer: () => Response): void {
+  provider.instead = (_, { voucher }) => (voucher ? answer() : undefined)
+}
+
+/** Another server, that remembers what it was sent. */
+async function stranger(answer: () => Response = () => new Response('thanks')) {
+  const seen: Request[] = []
+  const server = await serve((request) => {
+    seen.push(request)
+    return answer()
+  })
+  return { ...server, seen }
+}
+
+test.each([301, 302, 303, 307, 308])('a %i to another origin carries no voucher', async (status) => {
+  await client.fetch(url('/joke'))
+  const other = await stranger()
+  answerPaid(() => new Response(null, { status, headers: { Location: `${other.origin}/steal` } }))
+  const paid = client.fetch(url('/joke'))
+  await expect(paid).rejects.toThrow(UntrustedProviderError)
+  await expect(paid).rejects.toThrow(other.origin)
+  expect(other.seen).toEqual([])
+  // Asked for the redirect itself, the caller gets it.
+  expect((await client.fetch(url('/joke'), { redirect: 'manual' })).status).toBe(status)
+  expect(other.seen).toEqual([])
+  await other.close()
+})
+
+test('a redirect before the payment leads to no payment elsewhere', async () => {
+  const before = await blocks()
+  const shop = await startTestProvider(chain, chain.accounts[2])
+  provider.instead = () => new Response(null, { status: 307, headers: { Location: `${shop.origin}/joke` } })
+  await expect(client.fetch(url('/joke'))).rejects.toThrow(/redirects to .*, which asks for a payment/)
+  expect(shop.vouchers()).toEqual([])
+  expect(await blocks()).toBe(before)
+  await shop.close()
+})
+
+test('a redirect within the origin, before the payment, is followed', async () => {
+  provider.instead = (_, { path }) =>
+    path === '/old' ? new Response(null, { status: 308, headers: { Location: url('/new') } }) : undefined
+  expect((await client.fetch(url('/old'))).status).toBe(200)
+  expect(provider.seen.at(-1)?.path).toBe('/new')
+})
+
+test.each([
+  ['contract', { contract: '0x00000000000000000000000000000000000000aa' as Hex }],
+  ['chain', { chainId: 137 }],
+])('a 402 that names another %s: nothing is approved, opened or signed', async (_, offer) => {
+  provider.offer = offer
+  const before = await blocks()
+  await expect(client.fetch(url('/joke'))).rejects.toThrow(UntrustedProviderError)
+  expect(await blocks()).toBe(before)
+  expect(provider.vouchers()).toEqual([])
+})
+
+test('a 402 that names another provider than the one its origin was opened for', async () => {
+  await client.fetch(url('/joke'))
+  const before = await blocks()
+  provider.offer = { provider: chain.accounts[2].address }
+  await expect(client.fetch(url('/another'))).rejects.toThrow(UntrustedProviderError)
+  expect(await blocks()).toBe(before)
+  expect(amounts()).toEqual([1_000n])
+})
+
+test('a stranger that names an honest provider gets a channel of its own, and no voucher of the other', async () => {
+  await client.fetch(url('/joke'))
+  const thief = await startTestProvider(chain, chain.accounts[2])
+  thief.offer = { provider: provider.account.address }
+  await client.fetch(`${thief.origin}/joke`)
+  const [honest, own] = await client.channels()
+  expect(own?.origin).toBe(thief.origin)
+  expect(thief.vouchers().map(({ channelId }) => channelId)).toEqual([own?.channelId])
+  expect(own?.channelId).not.toBe(honest?.channelId)
+  await thief.close()
+})
+
+test.each([
+  ['the consumer itself', () => chain.accounts[0].address],
+  ['nobody', (): Hex => '0x0000000000000000000000000000000000000000'],
+  ['the contract', () => chain.deployment.contract],
+])('an offer to pay %s: nothing is approved', async (_, address) => {
+  provider.offer = { provider: address() }
+  const before = await blocks()
+  await expect(client.fetch(url('/joke'))).rejects.toMatchObject({ code: 'invalid_format' })
+  expect(await blocks()).toBe(before)
+})
+
+test('a payment without TLS', async () => {
+  const plain = createClient({
+    fetch: (input, init) => fetch(String(input).replace('http://api.example.com', provider.origin), init),
+  })
+  await expect(plain.fetch('http://api.example.com/joke')).rejects.toThrow(/without TLS/)
+  expect((await plain.fetch('http://api.example.com/free')).status).toBe(200)
+  expect(provider.vouchers()).toEqual([])
+})
+
+test('a 402 without a price, and one without an offer', async () => {
+  provider.instead = (_, { path }) => {
+    if (path === '/plain') return refusal({})
+    const headers = new Headers()
+    const { contract, chainId } = chain.deployment
+    Wire.writeOffer(headers, { provider: provider.account.address, contract, chainId, features: [] })
+    return new Response('', { status: 402, headers })
+  }
+  expect((await client.fetch(url('/plain'))).status).toBe(402)
+  await expect(client.fetch(url('/joke'))).rejects.toThrow(/names no price/)
+})
+
+test('a price list with terms beyond the limits', async () => {
+  provider.pricing = { terms: { minDeposit: '1000000' } }
+  await expect(client.fetch(url('/joke'))).rejects.toThrow(LimitExceededError)
+  expect(provider.vouchers()).toEqual([])
+})
+
+test('a rising price ends at the limit', async () => {
+  await client.fetch(url('/joke'))
+  provider.instead = (_, { voucher }) => {
+    if (!voucher) return undefined
+    provider.quote *= 10n
+    const required = provider.quote
+    return refusal({
+      'X-DRAIN-Error': 'insufficient_funds',
+      'X-DRAIN-Required': `${required}`,
+      'X-Payment-Required': `${1_000n + required}`,
+    })
+  }
+  // 0.01: corrected once, then refused a second time. 0.1: above the limit.
+  await expect(client.fetch(url('/joke'))).rejects.toThrow(PaymentRejectedError)
+  await expect(client.fetch(url('/joke'))).rejects.toThrow(LimitExceededError)
+  expect(await signed()).toBe(11_000n)
+})
+
+test('a 402 in a loop gets the price of one request, however often it is asked', async () => {
+  await client.fetch(url('/joke'))
+  for (const code of [
+    'insufficient_funds',
+    'voucher_required',
+    'invalid_nonce',
+    'invalid_signature',
+    'nonsense',
+  ]) {
+    answerPaid(() =>
+      refusal({
+        'X-DRAIN-Error': code,
+        'X-DRAIN-Required': '1000',
+        'X-Payment-Required': `${(amounts().at(-1) ?? 0n) + 1_000n}`,
+      }),
+    )
+    for (let index = 0; index < 3; index++) {
+      await expect(client.fetch(url('/joke'))).rejects.toThrow(PaymentRejectedError)
+    }
+  }
+  expect(await signed()).toBe(2_000n)
+  expect(await client.channels()).toHaveLength(1)
+})
+
+test('more required than was ever signed is not believed', async () => {
+  await client.fetch(url('/joke'))
+  answerPaid(() =>
+    refusal({
+      'X-DRAIN-Error': 'insufficient_funds',
+      'X-DRAIN-Required': '1000',
+      'X-Payment-Required': '900000',
+    }),
+  )
+  const refused = client.fetch(url('/joke'))
+  await expect(refused).rejects.toThrow(
+    /wants 0\.900000 USDC in all; this client got answers for 0\.001000 USDC/,
+  )
+  expect(amounts()).toEqual([1_000n, 2_000n])
+})
+
+test('failing requests on purpose earns at most what they would have cost', async () => {
+  await client.fetch(url('/joke'))
+  answerPaid(() => dropped)
+  for (let index = 0; index < 5; index++) await expect(client.fetch(url('/joke'))).rejects.toThrow(TypeError)
+  expect(await signed()).toBe(2_000n)
+  answerPaid(() =>
+    refusal({
+      'X-DRAIN-Error': 'insufficient_funds',
+      'X-DRAIN-Required': '1000',
+      'X-Payment-Required': '7000',
+    }),
+  )
+  // 0.001 was delivered, 0.005 lost; but no more than 0.002 was ever signed, so no more can have been charged.
+  await expect(client.fetch(url('/joke'))).rejects.toThrow(PaymentRejectedError)
+  expect(await signed()).toBe(2_000n)
+})
+
+test.each([
+  ['far too high', '4000000', '1000'],
+  ['with a cost above the price', '4000000', '4000000'],
+  ['with a huge number', '9'.repeat(70), '9'.repeat(70)],
+])('a false total %s is not believed', async (_, total, cost) => {
+  await client.fetch(url('/joke'))
+  const [channel] = await client.channels()
+  const headers = new Headers()
+  Wire.writeCosts(headers, {
+    channelId: channel?.channelId ?? '0x',
+    cost: BigInt(cost),
+    total: BigInt(total),
+    remaining: 0n,
+  })
+  answerPaid(() => new Response('ok', { headers }))
+  for (let index = 0; index < 3; index++) await client.fetch(url('/joke'))
+  expect(amounts()).toEqual([1_000n, 2_000n, 3_000n, 4_000n])
+})
+
+test('a total that falls changes nothing', async () => {
+  await client.fetch(url('/joke'))
+  const [channel] = await client.channels()
+  const headers = new Headers()
+  Wire.writeCosts(headers, { channelId: channel?.channelId ?? '0x', cost: 1_000n, total: 0n, remaining: 0n })
+  answerPaid(() => new Response('ok', { headers }))
+  await client.fetch(url('/joke'))
+  await client.fetch(url('/joke'))
+  expect(amounts()).toEqual([1_000n, 2_000n, 3_000n])
+})
+
+test('costs of another channel are not this one’s', async () => {
+  await client.fetch(url('/joke'))
+  const headers = new Headers()
+  Wire.writeCosts(headers, {
+    channelId: `0x${'11'.repeat(32)}`,
+    cost: 1_000n,
+    total: 900_000n,
+    remaining: 0n,
+  })
+  answerPaid(() => new Response('ok', { headers }))
+  await client.fetch(url('/joke'))
+  await client.fetch(url('/joke'))
+  // Nobody said what the second cost: it may have been charged, and nothing more is signed for it.
+  expect(amounts()).toEqual([1_000n, 2_000n, 2_000n])
+})
+
+test('a stream with a false receipt costs at most its price', async () => {
+  await client.fetch(url('/joke'))
+  const [channel] = await client.channels()
+  const { channelId } = channel ?? {}
+  const receipt = { channelId, cost: '4000000', total: '4000000', remaining: '0' }
+  const need = { channelId, requiredCumulative: '4000000', acceptedCumulative: '2000', deposit: '5000000' }
+  const text = [
+    `event: payment-need-voucher\ndata: ${JSON.stringify(need)}\n\n`,
+    `event: payment-receipt\ndata: ${JSON.stringify(receipt)}\n\n`.repeat(3),
+  ].join('')
+  answerPaid(() => new Response(text, { headers: { 'Content-Type': 'text/event-stream' } }))
+  expect(await (await client.fetch(url('/stream'))).text()).toBe('')
+  await (await client.fetch(url('/stream'))).text()
+  expect(amounts()).toEqual([1_000n, 2_000n, 3_000n].slice(0, amounts().length))
+  expect(await signed()).toBe(3_000n)
+})
+
+test.each(['channel_expired', 'channel_closing'])(
+  '%s without any service opens no second channel',
+  async (code) => {
+    answerPaid(() => refusal({ 'X-DRAIN-Error': code }))
+    await expect(client.fetch(url('/joke'))).rejects.toThrow(/has served nothing on it/)
+    await expect(client.fetch(url('/joke'))).rejects.toThrow(/has served nothing on it/)
+    expect(await client.channels()).toHaveLength(1)
+  },
+)
+
+test('channel_not_found for a channel that is on chain opens no second one', async () => {
+  await client.fetch(url('/joke'))
+  answerPaid(() => refusal({ 'X-DRAIN-Error': 'channel_not_found' }))
+  await expect(client.fetch(url('/joke'))).rejects.toThrow(/does not find channel .*, which is on chain/)
+  expect(await client.channels()).toHaveLength(1)
+
+  // Nor does one that never appears, once its confirmations must have come.
+  const late = createClient({ now: () => Date.now() + 600_000 })
+  await expect(late.fetch(url('/joke'))).rejects.toThrow(/which is on chain/)
+  expect(await late.channels()).toHaveLength(1)
+})
+
+test('one channel after another is refused after service: one more per request, within the limit per provider', async () => {
+  const bounded = createClient({ limits: { perRequest: '0.05', perChannel: '1', perProvider: '2.5' } })
+  await bounded.fetch(url('/joke'))
+  let served = 0
+  provider.instead = (_, { voucher }) =>
+    voucher && served++ % 2 === 0 ? refusal({ 'X-DRAIN-Error': 'channel_closing' }) : undefined
+  await bounded.fetch(url('/joke'))
+  await bounded.fetch(url('/joke'))
+  await expect(bounded.fetch(url('/joke'))).rejects.toMatchObject({ limit: 'perProvider' })
+  expect((await bounded.spending()).locked).toBe('2.5')
+})
