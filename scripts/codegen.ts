@@ -17,7 +17,6 @@ const header = '// Written by `node scripts/codegen.ts`. Do not edit.\n'
 type Artifact = { bytecode: { object: string; linkReferences: Record<string, unknown> } }
 type Fixture = {
   source: string
-  license: string
   signatureChecker: { address: string; runtimeCode: string }
   implementation: { creationCode: string }
   proxy: { creationCode: string }
@@ -72,7 +71,8 @@ function generateArtifacts(): string {
       'Creation code of DrainChannel: append (token, feeRecipient, feeBps).',
       bytecode.object,
     ),
-    `// Below: Circle's USDC (${usdc.source}), ${usdc.license}, beside contracts/test/fixtures/usdc.json.\n`,
+    // A comment that bundlers keep.
+    `/*! What follows is Circle's USDC, Copyright Circle Internet Financial, LTD., Apache License 2.0 (${usdc.source}). */\n`,
     constant(
       'signatureCheckerAddress',
       'Where the code of USDC expects its library.',

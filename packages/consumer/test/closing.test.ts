@@ -1,5 +1,5 @@
 /** How channels end: with the provider's help, without it, and against its lies. */
-import { drainChannelAbi, UntrustedProviderError } from '@drain/core'
+import { ChannelNotFoundError, drainChannelAbi, UntrustedProviderError } from '@drain/core'
 import type { Hex } from 'viem'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createDrainClient, type DrainClient, type DrainClientOptions, getUsdcBalance } from '../src/index.ts'
@@ -189,6 +189,30 @@ test.each([
   provider.seen.length = 0
   expect(await client.close(channelId)).toMatchObject({ finalAmount: '0', refund: '1' })
   expect(provider.seen).toEqual([])
+})
+
+test('closing twice at once closes once', async () => {
+  const channelId = await use()
+  const [first, second] = await Promise.all([client.close(channelId), client.close(provider.origin)])
+  expect(second).toEqual(first)
+  expect(provider.seen.filter(({ path }) => path === '/v1/close-channel')).toHaveLength(1)
+})
+
+test('a channel that the provider closed by itself is found to be closed', async () => {
+  const channelId = await use()
+  const { amount = 0n, nonce = 0n, signature = '0x' } = provider.vouchers().at(-1) ?? {}
+  const txHash = await sendAsProvider('claimAndClose', [channelId, amount, nonce, amount, signature])
+  // A provider that still knows how tells it.
+  answerClose((id) => Response.json({ channelId: id, finalAmount: `${amount}`, txHash }))
+  expect(await client.close(channelId)).toMatchObject({ finalAmount: '0.003', txHash })
+
+  const another = await use().then(async () => (await client.channels())[1]?.channelId ?? '0x')
+  const last = provider.vouchers().at(-1)
+  await sendAsProvider('claimAndClose', [another, last?.amount, last?.nonce, last?.amount, last?.signature])
+  answerClose(() => new Response('', { status: 404 }))
+  await expect(client.close(another)).rejects.toThrow(ChannelNotFoundError)
+  expect((await client.channels()).map(({ state }) => state)).toEqual(['closed', 'closed'])
+  expect(await client.closeAll()).toEqual([])
 })
 
 test('while it closes, nothing is paid from it', async () => {

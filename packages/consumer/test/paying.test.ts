@@ -152,6 +152,12 @@ test('bodies arrive whole on the paid attempt: strings, streams, Requests', asyn
   expect(paid.map(({ body }) => body)).toEqual(['text', 'streamed', 'request', 'q=1'])
 })
 
+test('whoever attaches a voucher by hand pays by hand', async () => {
+  const headers = { 'X-Payment-Voucher': '{}' }
+  expect((await client.fetch(url('/joke'), { headers })).status).toBe(402)
+  expect(provider.seen).toHaveLength(1)
+})
+
 test('a changed price is paid after one correction, on the next request at once', async () => {
   await client.fetch(url('/joke'))
   provider.quote = 3_000n

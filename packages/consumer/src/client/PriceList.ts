@@ -26,6 +26,9 @@ export type PriceList = {
 /** How long to wait for a price list, in milliseconds; without one, requests are asked for their price. */
 const patience = 10_000
 
+/** How many routes' prices are remembered: paths may carry ids. */
+const mostRoutes = 1_000
+
 /** How long a list, or the lack of one, is kept at least, in milliseconds. */
 const leastAge = 60_000
 
@@ -73,7 +76,10 @@ export function createPriceList(
     },
     learn(request, quote) {
       // A chat's price depends on its body; another body's is no guess at all.
-      if (parseChat(request) === undefined) quoted.set(route(request), quote)
+      if (parseChat(request) !== undefined) return
+      quoted.set(route(request), quote)
+      const [oldest] = quoted.keys()
+      if (quoted.size > mostRoutes && oldest !== undefined) quoted.delete(oldest)
     },
     terms: () => terms,
   }

@@ -51,7 +51,13 @@ function make(
       if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) return new TextDecoder().decode(body)
       return undefined
     },
-    init: (overrides) => ({ ...rest, method, ...(body == null ? {} : { body }), ...overrides }),
+    init: ({ headers, redirect }) => ({
+      ...rest,
+      method,
+      ...(body == null ? {} : { body }),
+      headers,
+      redirect,
+    }),
   }
 }
 

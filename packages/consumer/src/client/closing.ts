@@ -1,4 +1,12 @@
-import { CloseAuthorization, Domain, DrainError, Signature, UntrustedProviderError, Usdc } from '@drain/core'
+import {
+  ChannelNotFoundError,
+  CloseAuthorization,
+  Domain,
+  DrainError,
+  Signature,
+  UntrustedProviderError,
+  Usdc,
+} from '@drain/core'
 import type { Hash, Hex } from 'viem'
 import { closeChannel } from '../actions/closeChannel.ts'
 import { refundOf } from '../actions/closing.ts'
@@ -17,6 +25,9 @@ export type Closing = { channelId: Hex; finalAmount: bigint; refund: bigint; txH
 
 /** How long the signed request holds, in seconds: short of the 5 minutes allowed, for clocks that differ. */
 const requestAge = 120n
+
+/** How long a provider may take to end what runs and to settle, in milliseconds. */
+const patience = 120_000
 
 /** What a provider answers to a close request: its consent, or a transaction that did it, or both. */
 type Answer = { finalAmount: bigint; txHash: Hash | undefined; signature: Hex | undefined }
@@ -64,6 +75,7 @@ export function createCloser(options: {
       const response = await fetch(`${origin}/v1/close-channel`, {
         method: 'POST',
         redirect: 'manual',
+        signal: AbortSignal.timeout(patience),
         headers: { 'Content-Type': 'application/json' },
         body: JSON.stringify({ channelId, deadline: deadline.toString(), signature }),
       })
@@ -105,7 +117,7 @@ export function createCloser(options: {
     )
   }
 
-  return async (channelId) => {
+  async function closeOnce(channelId: Hex): Promise<Closing> {
     await book.load()
     const record = book.find(channelId)
     if (!record || record.state === 'closed') {
@@ -119,8 +131,7 @@ export function createCloser(options: {
     try {
       done = await close(record)
     } catch (error) {
-      // Unless the provider froze it: then it says so to the next request.
-      book.setState(channelId, record.state)
+      await settleFailure(record, error)
       throw error
     }
     const { txHash, refund } = done
@@ -134,12 +145,37 @@ export function createCloser(options: {
     return { channelId, finalAmount, refund, txHash }
   }
 
+  /**
+   * After a failed close the channel is what it was, unless it is gone from the chain: a provider closes by itself, too.
+   *
+   * @throws {ChannelNotFoundError}
+   */
+  async function settleFailure({ channelId, state }: ChannelRecord, cause: unknown): Promise<void> {
+    // Unless the provider froze it: then it says so to the next request.
+    if (state === 'open') book.setState(channelId, state)
+    try {
+      await getChannel(wallet.publicClient, { deployment, channelId })
+    } catch (error) {
+      if (!(error instanceof ChannelNotFoundError)) return
+      book.setClosed(channelId, undefined)
+      await book.save(channelId)
+      throw new ChannelNotFoundError(channelId, cause)
+    }
+  }
+
   function overcharged({ channelId, origin }: ChannelRecord, finalAmount: bigint, action: string) {
     const most = Usdc.display(Tally.bound(book.get(channelId).tally))
     return new UntrustedProviderError(
       `${origin} takes ${Usdc.display(finalAmount)} for channel ${channelId}, of which at most ${most} was charged.`,
       action,
     )
+  }
+
+  const running = new Map<Hex, Promise<Closing>>()
+  return (channelId) => {
+    const closing = running.get(channelId) ?? closeOnce(channelId).finally(() => running.delete(channelId))
+    running.set(channelId, closing)
+    return closing
   }
 }
 

@@ -55,6 +55,8 @@ export function createPayingFetch(options: {
 
   return async (input, init) => {
     const request = await replayable(input, init)
+    // Whoever pays by hand doesn't want to pay twice.
+    if (carriesVoucher(request)) return fetch(request.url.href, request.init(request))
     await book.load()
 
     const known = book.providerOf(request.url.origin)
@@ -66,8 +68,7 @@ export function createPayingFetch(options: {
       if (quote !== undefined && quote <= limits.perRequest) return pay(request, known, quote, prices)
     }
 
-    const { headers, redirect } = request
-    const response = await fetch(request.url.href, request.init({ headers, redirect }))
+    const response = await fetch(request.url.href, request.init(request))
     const offer = response.status === 402 ? Wire.parseOffer(response.headers) : undefined
     if (!offer) return response
     await discard(response)
@@ -77,6 +78,10 @@ export function createPayingFetch(options: {
     await prices.load()
     return pay(target, provider, quote, prices)
   }
+}
+
+function carriesVoucher({ headers }: ReplayableRequest): boolean {
+  return Wire.names.voucher.some((name) => headers.has(name))
 }
 
 /** Headers needn't have the checksum of mixed-case addresses right. */
