@@ -21,8 +21,6 @@ export type DrainProviderConfig = {
   /** A contract of your own, or one that isn't the chain's default. */
   contractAddress?: Address | undefined
   usdcAddress?: Address | undefined
-  /** Refuses channels that pay somebody else. Default: the wallet's account; without a wallet any provider passes. */
-  provider?: Address | undefined
 }
 
 /** What `verifyVoucher` found. */
@@ -49,7 +47,7 @@ export type VoucherVerification = {
  * for a service use `createPaywall`, whose ledger survives a restart and decides concurrent requests atomically.
  */
 export type DrainProvider = {
-  /** Whether a voucher may be served. Each nonce passes once, and nonces must rise. Never throws. */
+  /** Whether a voucher may be served: each must have a higher nonce and a higher amount than before. Never throws. */
   verifyVoucher(voucher: Voucher.Voucher): Promise<VoucherVerification>
   /**
    * Claims a voucher and waits for the transaction's success.
@@ -69,8 +67,16 @@ export type DrainProvider = {
   getContractAddress(): Address
 }
 
-/** A provider that verifies. */
-export function createDrainProvider(config: DrainProviderConfig): DrainProvider {
+/**
+ * A provider that verifies. `provider` is who is paid: vouchers of channels that pay somebody else are worth nothing.
+ * @throws {DrainError} `provider_missing`
+ */
+export function createDrainProvider(config: DrainProviderConfig & { provider: Address }): DrainProvider {
+  if (!config.provider) {
+    throw new DrainError('provider_missing', 'Whose channels shall pass?', {
+      action: 'Pass provider: your address. Otherwise vouchers that pay somebody else would be valid.',
+    })
+  }
   return create(config)
 }
 
@@ -80,11 +86,11 @@ export function createDrainProviderWithWallet(
   walletClient: WalletClient,
   account: Account,
 ): DrainProvider {
-  return create({ provider: account.address, ...config }, { walletClient, account })
+  return create({ ...config, provider: account.address }, { walletClient, account })
 }
 
 function create(
-  config: DrainProviderConfig,
+  config: DrainProviderConfig & { provider: Address },
   wallet?: { walletClient: WalletClient; account: Account },
 ): DrainProvider {
   const deployment = Deployment.find({
@@ -104,7 +110,7 @@ function create(
     const channelId = Channel.parseId(voucher.channelId)
     const lookup = await channels.get(channelId)
     const channel = lookup.status === 'found' ? lookup.channel : undefined
-    const provider = config.provider ?? channel?.provider ?? deployment.contract
+    const { provider } = config
     const verdict = verifyVoucher({ ...voucher, channelId }, channel, {
       provider,
       domainSeparator,
@@ -120,18 +126,18 @@ function create(
       )
     }
     const { claimed, consumer } = verdict.channel
-    if (voucher.amount <= claimed) {
-      const [has, needs] = [Usdc.display(voucher.amount), Usdc.display(claimed)]
+    const floor = before.amount > claimed ? before.amount : claimed
+    if (voucher.amount <= floor) {
+      const [has, needs] = [Usdc.display(voucher.amount), Usdc.display(floor)]
       return refuse(
         'insufficient_funds',
-        `The voucher's amount ${has} is not above the ${needs} claimed already.`,
+        `The voucher's ${has} add nothing to the ${needs} verified or claimed before.`,
       )
     }
-    const floor = before.amount > claimed ? before.amount : claimed
-    const increase = voucher.amount > floor ? voucher.amount - floor : 0n
+    const increase = voucher.amount - floor
     highest.set(channelId, {
       nonce: voucher.nonce,
-      amount: before.amount > voucher.amount ? before.amount : voucher.amount,
+      amount: voucher.amount,
     })
     const payout = voucher.amount - claimed
     const payoutFormatted = Usdc.format(payout)

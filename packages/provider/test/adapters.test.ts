@@ -72,6 +72,12 @@ function expressApp(paywall: Paywall): Promise<Server> {
   app.get('/fails', onExpress.paid(paywall, '0.001'), () => {
     throw new Error('secret detail')
   })
+  app.get(
+    '/unsendable',
+    onExpress.paid(paywall, '0.001'),
+    (_, res) => void res.writeHead(200, { 'X-Bad': 'a\nb' }).end(),
+  )
+  app.get('/wrong-type', onExpress.paid(paywall, '0.001'), (_, res) => void res.write(123 as never))
   app.get('/missing', onExpress.paid(paywall, '0.001'), (_, res) => void res.writeHead(404).end('no'))
   app.use(((_error, _req, res, _next) => void res.status(500).send('failed')) as express.ErrorRequestHandler)
   return new Promise((resolve) => {
@@ -126,6 +132,17 @@ describe.each([
     expect(response.status).toBe(status)
     expect(await response.text()).not.toContain('secret')
     expect(total(response)).toBe(0n)
+  })
+
+  test('an answer that cannot be sent ends its connection, and nothing else', async () => {
+    if (name !== 'Express') return
+    const channel = await fixture.open()
+    for (const path of ['/unsendable', '/wrong-type']) {
+      await expect(
+        fetch(`${origin}${path}`, { headers: await channel.voucher(10n * price) }),
+      ).rejects.toThrow()
+    }
+    expect((await fetch(`${origin}/free`)).status).toBe(200)
   })
 
   test('50 requests that share a voucher: one is served', async () => {

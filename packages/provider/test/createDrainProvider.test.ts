@@ -14,7 +14,8 @@ afterAll(() => fixture?.close())
 
 const config = () => {
   const { deployment, rpcUrl, chainId } = fixture.chain
-  return { chainId, rpcUrl, contractAddress: deployment.contract, usdcAddress: deployment.token }
+  const { address: provider } = fixture.provider
+  return { chainId, rpcUrl, contractAddress: deployment.contract, usdcAddress: deployment.token, provider }
 }
 const sign = async (amount: bigint, nonce: bigint, id: Hex = channel.id) => {
   const unsigned = { channelId: id, amount, nonce }
@@ -35,10 +36,8 @@ describe('verifyVoucher', () => {
     })
     const next = await provider.verifyVoucher(await sign(700_000n, 2n))
     expect(next).toMatchObject({ valid: true, payout: 700_000n, increase: 200_000n })
-    expect(await provider.verifyVoucher(await sign(700_000n, 3n))).toMatchObject({
-      valid: true,
-      increase: 0n,
-    })
+    const idle = await provider.verifyVoucher(await sign(700_000n, 3n))
+    expect(idle).toMatchObject({ valid: false, code: 'insufficient_funds' })
   })
 
   test('of 20 calls at once with one voucher, one passes', async () => {
@@ -69,13 +68,14 @@ describe('verifyVoucher', () => {
     })
   })
 
-  test('refuses a channel that pays somebody else, when it knows who it is', async () => {
+  test('refuses a channel that pays somebody else', async () => {
     const { provider: owner, stranger } = fixture
     const voucher = await sign(1n, 1n)
     const other = createDrainProvider({ ...config(), provider: stranger.address })
     expect(await other.verifyVoucher(voucher)).toMatchObject({ valid: false, code: 'wrong_provider' })
     const own = createDrainProviderWithWallet(config(), fixture.chain.walletClient(owner), owner)
     expect(await own.verifyVoucher(voucher)).toMatchObject({ valid: true })
+    expect(() => createDrainProvider({ ...config(), provider: undefined as never })).toThrow(/Pass provider/)
   })
 })
 

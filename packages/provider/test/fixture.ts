@@ -106,6 +106,8 @@ export async function startFixture(): Promise<Fixture> {
         contractAddress: deployment.contract,
         usdcAddress: deployment.token,
         ledger: sqliteLedger(join(folder, `${paywalls.length}.db`)),
+        settle: false,
+        log: () => {},
         ...options,
       })
       paywalls.push(paywall)

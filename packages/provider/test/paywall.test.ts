@@ -1,5 +1,5 @@
 import { Pricing, Usdc, Voucher, Headers as Wire } from '@drain/core'
-import { memoryLedger, type Paywall } from '@drain/provider'
+import { memoryLedger, type Paywall, type PaywallConfig } from '@drain/provider'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Fixture, type OpenChannel, startFixture } from './fixture.ts'
 
@@ -288,7 +288,7 @@ describe('the end of a channel', () => {
     expect(await fixture.balance(fixture.provider.address)).toBe(earned + 423_456n)
     expect(await fixture.balance(fixture.consumer.address)).toBe(before + 2_000_000n - 423_456n)
     expect(await (await send()).json()).toEqual(answer)
-    expect(code(await serve(Usdc.parse('1'), 1n))).toBe('channel_not_found')
+    expect(code(await serve(Usdc.parse('1'), 1n))).toBe('channel_not_found') // gone from the chain
   })
 
   test('a payout not worth a transaction is left to the consumer, signed', async () => {
@@ -369,6 +369,86 @@ test('claims what was charged, never what was merely signed', async () => {
   expect(await own.settlement.claim(channel.id)).toBeUndefined()
 })
 
+describe('a consumer that signs for its whole deposit and never closes', () => {
+  /** A provider that settles by itself, a channel that owes 0.9 of 1 USDC, and a clock to turn. */
+  async function used(options: Partial<PaywallConfig> = {}) {
+    let clock = Date.now()
+    const log: string[] = []
+    const own = fixture.paywall({
+      settle: {},
+      ledger: memoryLedger({ log: () => {} }),
+      clock: () => clock,
+      log: (message) => log.push(message),
+      ...options,
+    })
+    const channel = await fixture.open({ duration: 7_200n })
+    for (let count = 0; count < 3; count += 1) {
+      const headers = await channel.voucher(channel.deposit)
+      const response = await own.handle(
+        new Request(url, { headers }),
+        Usdc.parse('0.3'),
+        () => new Response(),
+      )
+      expect(response.status).toBe(200)
+    }
+    expect(await own.settlement.claim(channel.id)).toBeUndefined()
+    const turnTo = (share: number) => {
+      clock += 7_200_000 * share
+    }
+    const balances = () =>
+      Promise.all([fixture.balance(fixture.provider.address), fixture.balance(fixture.consumer.address)])
+    return { own, channel, log, turnTo, balances }
+  }
+
+  test('pays what it owes before its channel expires', async () => {
+    const { own, turnTo, balances } = await used()
+    const [earned, held] = await balances()
+    await own.rounds?.run()
+    expect(await balances()).toEqual([earned, held]) // below the threshold, and time enough
+    turnTo(0.91)
+    await own.rounds?.run()
+    expect(await balances()).toEqual([earned + 900_000n, held + 100_000n])
+  })
+
+  test('pays it also when the first settlement fails', async () => {
+    const { own, turnTo, balances, channel, log } = await used()
+    const [earned, held] = await balances()
+    turnTo(0.91)
+    const { testClient } = fixture.chain
+    const { address } = fixture.provider
+    await testClient.setBalance({ address, value: 0n })
+    await own.rounds?.run()
+    expect(log.join()).toContain(`channel ${channel.id} was not settled`)
+    expect(await balances()).toEqual([earned, held])
+    await testClient.setBalance({ address, value: 10n ** 20n })
+    await own.rounds?.run()
+    expect(await balances()).toEqual([earned + 900_000n, held + 100_000n])
+  })
+
+  test('pays what it signed on a contract that can only claim that, unless it closes with the consent it got', async () => {
+    // The contract as the older ones are.
+    const features = ['open', 'claim', 'close', 'cooperativeClose'] as const
+    const { own, turnTo, balances, channel } = await used({
+      deployment: { ...fixture.chain.deployment, features },
+    })
+    const [earned] = await balances()
+    const request = new Request('http://p.test/v1/close-channel', {
+      method: 'POST',
+      body: JSON.stringify({ channelId: channel.id, ...(await channel.request('close')) }),
+    })
+    expect(await (await own.endpoints(request))?.json()).toMatchObject({ finalAmount: '900000' })
+    await own.rounds?.run()
+    expect((await balances())[0]).toBe(earned)
+    turnTo(0.91)
+    await own.rounds?.run()
+    expect((await balances())[0]).toBe(earned + channel.deposit)
+  })
+})
+
+test('rounds too far apart for the shortest channel are refused at the start', () => {
+  expect(() => fixture.paywall({ settle: { interval: '10m' } })).toThrow(/too slow for channels of 30m/)
+})
+
 describe('endpoints', () => {
   const get = (path: string, headers: Record<string, string> = {}) =>
     paywall.endpoints(new Request(`http://provider.test${path}`, { headers }))
@@ -432,6 +512,13 @@ describe('endpoints', () => {
       headers: { Authorization: 'Bearer undefined' },
     })
     expect(await bare.endpoints(request)).toBeUndefined()
+    expect((await get('/v1/admin/stats'))?.headers.get('Access-Control-Allow-Origin')).toBeNull()
+  })
+
+  test('a body nested too deeply is malformed, not an outage', async () => {
+    const body = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
+    const request = new Request('http://p.test/v1/vouchers', { method: 'POST', body })
+    expect((await paywall.endpoints(request))?.status).toBe(400)
   })
 
   test('all other requests are left alone', async () => {

@@ -17,7 +17,8 @@ const run = promisify(execFile)
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const bin = (name: string) => join(root, 'node_modules', '.bin', name)
 const catalog = readFileSync(join(root, 'pnpm-workspace.yaml'), 'utf8')
-const version = (name: string) => `${name}@${new RegExp(`^  '?${name}'?: (.*)$`, 'm').exec(catalog)?.[1]}`
+const version = (name: string) =>
+  `${name}@${new RegExp(`^  ['"]?${name}['"]?: (.*)$`, 'm').exec(catalog)?.[1]}`
 
 let folder: string
 let chain: LocalChain

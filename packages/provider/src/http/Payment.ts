@@ -2,8 +2,9 @@ import { type Channel, Pricing, Usdc, type Headers as Wire } from '@drain/core'
 import type { Hex } from 'viem'
 import type { Ledger, ReservationId } from '../ledger/Ledger.ts'
 
-/** A reservation is a lease of a minute; it is renewed at a third of that for as long as the work runs. */
-const heartbeatMs = 20_000
+/** A reservation is a lease; it is renewed at a third of its time for as long as the work runs. */
+const leaseMs = 60_000
+const heartbeatMs = leaseMs / 3
 
 /**
  * The reserved payment of one request. The handler reports the real cost; without a report the whole quote is charged
@@ -43,7 +44,7 @@ export class Payment {
     this.signal = this.#abort.signal
     this.#heartbeat = setInterval(() => {
       // A lost lease is the provider's loss, at the capture.
-      this.#ledger.renew(this.#reservationId).catch(() => {})
+      this.#ledger.renew(this.#reservationId, leaseMs).catch(() => {})
     }, heartbeatMs)
     if (typeof this.#heartbeat === 'object') this.#heartbeat.unref()
   }
@@ -69,9 +70,16 @@ export class Payment {
     return this.#isDeferred
   }
 
-  /** The client is gone and nobody may ever report: the lease is left to run out, unless `settle` comes before. */
+  /**
+   * The client is gone and perhaps nobody will ever report: the lease runs out unless `settle` comes before, and what
+   * ends later is not charged.
+   */
   abandon(): void {
     clearInterval(this.#heartbeat)
+    const timer = setTimeout(() => void this.settle(false).catch(() => {}), leaseMs)
+    if (typeof timer === 'object') timer.unref()
+    const stop = () => clearTimeout(timer)
+    this.settled.then(stop, stop)
   }
 
   /** Tells the work to end: the channel closes, or nobody reads the answer. */

@@ -12,6 +12,7 @@ import { createPublicClient, createWalletClient, defineChain, type Hex, http, ty
 import { ChainUnavailableError, type Confirmations, createChannelReader } from '../chain/ChannelReader.ts'
 import { rpcUrlOf } from '../chain/rpcUrlOf.ts'
 import type { ChannelFacts, ChannelState, Ledger, LedgerOpener } from '../ledger/Ledger.ts'
+import { type Rounds, type RoundsInput, startRounds } from '../settle/rounds.ts'
 import { type Closing, createSettlement, type Settlement } from '../settle/Settlement.ts'
 import * as Terms from '../verify/Terms.ts'
 import { verifyVoucher } from '../verify/verifyVoucher.ts'
@@ -27,7 +28,8 @@ export type PaywallConfig = {
   chainId: number
   /** A node of the chain; a public one by default, which limits its use. */
   rpcUrl?: string | undefined
-  /** A contract of your own, or one that isn't the chain's default. */
+  /** A contract of your own, or one that isn't the chain's default; by its addresses, or as a whole. */
+  deployment?: Deployment.Deployment | undefined
   contractAddress?: Hex | undefined
   usdcAddress?: Hex | undefined
   /** Where vouchers and charges are kept: `sqliteLedger('drain.db')`, or `memoryLedger()` for tests. */
@@ -45,6 +47,13 @@ export type PaywallConfig = {
   adminToken?: string | undefined
   /** A payout below this (USDC) is not worth a transaction; the consumer closes instead. Default 0.01. */
   minPayout?: string | undefined
+  /**
+   * Claims and settles by itself, so that what was charged is not lost at a channel's expiry. `false`: this process doesn't,
+   * another one on the same ledger must.
+   */
+  settle?: RoundsInput | false | undefined
+  /** Takes what the operator should know. Default: `console.warn`. */
+  log?: ((message: string) => void) | undefined
   confirmations?: Confirmations | undefined
   /** Answers close requests without a signature, as older clients send them. Trap: strangers can freeze channels. */
   allowUnsignedClose?: boolean | undefined
@@ -58,6 +67,9 @@ export type Beginning = { ok: true; payment: Payment } | { ok: false; response: 
 /** A voucher that was admitted, with its channel, or why not. */
 export type Admission = { ok: true; channel: ChannelFacts } | { ok: false; rejection: Rejection.Rejection }
 
+/** A channel, with when the ledger first accepted it (Unix seconds), or why there is none. */
+export type Found = { channel: Channel.Channel; firstSeen?: bigint } | { rejection: Rejection.Rejection }
+
 /** Does the work of a paid request. */
 export type PaidHandler = (payment: Payment) => Response | Promise<Response>
 
@@ -70,6 +82,8 @@ export type Paywall = {
   readonly terms: Terms.Terms
   readonly ledger: Ledger
   readonly settlement: Settlement
+  /** Claims and settles what is due, now; `undefined` where this process doesn't settle. */
+  readonly rounds: Rounds | undefined
   /**
    * Serves a paid request: checks its voucher, reserves `quote` (base units), runs `work`, captures the real cost, and
    * adds the cost headers. Work that throws or answers 400 and above is not charged unless it reported a cost. Never
@@ -82,22 +96,20 @@ export type Paywall = {
   endpoints(request: Request): Promise<Response | undefined>
   /** Verifies a voucher and judges its channel: everything before the ledger. */
   admit(voucher: Voucher.Voucher): Promise<Admission>
-  /** A channel as the chain shows it, from memory if it is there; `undefined` when there is none to serve. */
-  lookUp(channelId: Hex): Promise<Channel.Channel | undefined>
+  /** A channel as the ledger or the chain knows it. */
+  lookUp(channelId: Hex): Promise<Found>
   /** The provider's own origin, as the consumer of a request sees it. */
   originOf(request: Request): string
   /** Unix seconds, by the later of local clock and chain head. */
   now(): bigint
   /** Freezes a channel, waits for what runs on it, and settles it. */
   closeChannel(channel: Channel.Channel): Promise<Closing | { rejection: Rejection.Rejection }>
-  /** Closes the ledger. Stop accepting requests first. */
+  /** Ends the rounds and closes the ledger. Stop accepting requests first. */
   close(): Promise<void>
 }
 
 /** How long a close request waits for the requests that run on its channel. */
 const drainMs = 20_000
-
-const rememberedCloses = 10_000
 
 /**
  * A provider's paywall.
@@ -111,7 +123,8 @@ const rememberedCloses = 10_000
  */
 export function createPaywall(config: PaywallConfig): Paywall {
   const { account, chainId, clock } = config
-  const deployment = Deployment.find({ chainId, contract: config.contractAddress, token: config.usdcAddress })
+  const { contractAddress: contract, usdcAddress: token } = config
+  const deployment = config.deployment ?? Deployment.find({ chainId, contract, token })
   const provider = account.address
   const domainSeparator = Domain.separator(deployment)
   const terms = Terms.fromInput(config.terms)
@@ -127,6 +140,7 @@ export function createPaywall(config: PaywallConfig): Paywall {
   const walletClient = createWalletClient({ account, chain, transport })
   const channels = createChannelReader({ client, deployment, confirmations: config.confirmations, clock })
   const ledger = config.ledger({ chainId, contract: deployment.contract, provider })
+  const log = config.log ?? console.warn
   const minPayout = Usdc.parse(config.minPayout ?? '0.01')
   const settlement = createSettlement({
     account,
@@ -136,6 +150,7 @@ export function createPaywall(config: PaywallConfig): Paywall {
     ledger,
     channels,
     minPayout,
+    log,
   })
   const running = new Map<Hex, Set<Payment>>()
   const closing = new Map<Hex, Promise<Closing | { rejection: Rejection.Rejection }>>()
@@ -154,30 +169,26 @@ export function createPaywall(config: PaywallConfig): Paywall {
     }
   }
 
-  async function lookUp(channelId: Hex): Promise<Channel.Channel | undefined> {
+  async function lookUp(channelId: Hex): Promise<Found> {
+    // What the ledger accepted once needs no node: it has not changed, or this provider changed it.
+    const known = await ledger.get(channelId)
+    if (known && known.status !== 'closed') {
+      return { channel: { ...known, id: channelId }, firstSeen: known.firstSeen }
+    }
     const lookup = await channels.get(channelId)
-    return lookup.status === 'found' ? lookup.channel : undefined
+    if (lookup.status === 'found') return { channel: lookup.channel }
+    return { rejection: lookupRejections[lookup.status] }
   }
 
   async function admit(voucher: Voucher.Voucher): Promise<Admission> {
-    const lookup = await channels.get(voucher.channelId)
-    if (lookup.status === 'busy') {
-      return reject('rate_limited', 'Too many unknown channels at once. Try again in a second.')
-    }
-    if (lookup.status === 'unconfirmed') {
-      return reject(
-        'channel_not_found',
-        'This channel’s opening is not confirmed deeply enough yet. Try again soon.',
-      )
-    }
-    const channel = lookup.status === 'found' ? lookup.channel : undefined
+    const found = await lookUp(voucher.channelId)
+    if ('rejection' in found) return { ok: false, rejection: found.rejection }
     const now = channels.now()
-    const verdict = verifyVoucher(voucher, channel, { provider, domainSeparator, now })
+    const verdict = verifyVoucher(voucher, found.channel, { provider, domainSeparator, now })
     if (!verdict.ok) return verdict
-    const facts = { ...verdict.channel, channelId: verdict.channel.id }
-    const known = await ledger.get(facts.channelId)
-    const refused = Terms.judge(terms, verdict.channel, known?.firstSeen, now)
-    return refused ? { ok: false, rejection: refused } : { ok: true, channel: facts }
+    const refused = Terms.judge(terms, verdict.channel, found.firstSeen, now)
+    if (refused) return { ok: false, rejection: refused }
+    return { ok: true, channel: { ...verdict.channel, channelId: voucher.channelId } }
   }
 
   async function reserve(request: Request, quote: bigint): Promise<Beginning> {
@@ -250,18 +261,14 @@ export function createPaywall(config: PaywallConfig): Paywall {
     }
   }
 
-  async function closeChannel(
-    channel: Channel.Channel,
-  ): Promise<Closing | { rejection: Rejection.Rejection }> {
+  /** Concurrent calls share one attempt. */
+  function closeChannel(channel: Channel.Channel): Promise<Closing | { rejection: Rejection.Rejection }> {
     const under = closing.get(channel.id)
     if (under) return under
-    const attempt = freezeAndSettle({ ...channel, channelId: channel.id })
+    const attempt = freezeAndSettle({ ...channel, channelId: channel.id }).finally(() =>
+      closing.delete(channel.id),
+    )
     closing.set(channel.id, attempt)
-    const forget = () => closing.delete(channel.id)
-    // A finished close is remembered for its repeats, an unfinished one is tried again.
-    attempt.then((result) => 'rejection' in result && forget(), forget)
-    const [oldest] = closing.keys()
-    if (oldest && closing.size > rememberedCloses) closing.delete(oldest)
     return attempt
   }
 
@@ -270,7 +277,7 @@ export function createPaywall(config: PaywallConfig): Paywall {
   ): Promise<Closing | { rejection: Rejection.Rejection }> {
     await ledger.freeze(channel)
     for (const payment of running.get(channel.channelId) ?? []) payment.abort()
-    const isDrained = await untilDrained(channel.channelId)
+    const isDrained = await untilDrained(channel)
     if (!isDrained) {
       const message = 'The channel is frozen, but requests still run on it. Ask again in a moment.'
       return { rejection: { code: 'unavailable', message } }
@@ -279,16 +286,39 @@ export function createPaywall(config: PaywallConfig): Paywall {
   }
 
   /** Waits until nothing is reserved, here or in another process, and the final amount is fixed. */
-  async function untilDrained(channelId: Hex): Promise<boolean> {
+  async function untilDrained(channel: ChannelFacts): Promise<boolean> {
+    const { channelId } = channel
     const deadline = Date.now() + drainMs
-    while (true) {
-      const result = await ledger.finalize(channelId)
-      if (result.ok) return true
+    while (!(await isDrained(channel))) {
       if (Date.now() > deadline) return false
       const here = [...(running.get(channelId) ?? [])].map((payment) => payment.settled)
       await Promise.race([here.length > 0 ? Promise.allSettled(here) : wait(100), wait(500)])
     }
+    return true
   }
+
+  /**
+   * Where only the whole signed amount can be claimed, the final amount stays open: a consumer that asks for the close and
+   * then doesn't send it must not keep what it owes. What it is signed stays the same, since nothing is charged any more.
+   */
+  async function isDrained(channel: ChannelFacts): Promise<boolean> {
+    if (Deployment.has(deployment, 'claimAndClose')) return (await ledger.finalize(channel.channelId)).ok
+    return (await ledger.freeze(channel)).reserved === 0n
+  }
+
+  const rounds =
+    config.settle === false
+      ? undefined
+      : startRounds(config.settle ?? {}, {
+          deployment,
+          terms,
+          ledger,
+          settlement,
+          minPayout,
+          now: channels.now,
+          closeChannel,
+          log,
+        })
 
   const paywall: Paywall = {
     config,
@@ -312,7 +342,11 @@ export function createPaywall(config: PaywallConfig): Paywall {
         return refusal({ code: 'unavailable', message: 'The provider cannot answer at the moment.' })
       }
     },
-    close: () => ledger.close(),
+    rounds,
+    async close() {
+      await rounds?.stop()
+      await ledger.close()
+    },
   }
   const endpoints = createEndpoints(paywall)
   return paywall
@@ -354,8 +388,16 @@ export function ledgerRejection(
   }
 }
 
-function reject(code: Rejection.Code, message: string): Admission {
-  return { ok: false, rejection: { code, message } }
+const lookupRejections: Record<'unknown' | 'unconfirmed' | 'busy', Rejection.Rejection> = {
+  unknown: {
+    code: 'channel_not_found',
+    message: 'This channel does not exist on chain. Open a channel first.',
+  },
+  unconfirmed: {
+    code: 'channel_not_found',
+    message: 'This channel’s opening is not confirmed deeply enough yet. Try again soon.',
+  },
+  busy: { code: 'rate_limited', message: 'Too many unknown channels at once. Try again in a second.' },
 }
 
 function withCosts(response: Response, payment: Payment, costs: Wire.Costs | undefined): Response {

@@ -1,7 +1,6 @@
 /** Administration: exists only when the operator sets a token. */
 import { Usdc } from '@drain/core'
 import type { Paywall } from './Paywall.ts'
-import { problem } from './responses.ts'
 
 /** Routes under `/v1/admin/`. Answers carry no cross-origin headers. */
 export function createAdminRoutes(
@@ -22,13 +21,13 @@ export function createAdminRoutes(
 
   async function claim(request: Request): Promise<Response> {
     const force = new URL(request.url).searchParams.get('force') === 'true'
-    const { claimed, failed } = await settlement.claimAll(force ? 1n : Usdc.parse('10'))
+    const { claimed, failed, waiting } = await settlement.claimAll(force ? 1n : Usdc.parse('10'))
     const transactions = claimed.map(({ channelId, amount, txHash }) => ({
       channelId,
       amount: Usdc.format(amount),
       txHash,
     }))
-    return Response.json({ claimed: transactions, failed }, noStore)
+    return Response.json({ claimed: transactions, failed, waiting: Usdc.format(waiting) }, noStore)
   }
 
   async function stats(): Promise<Response> {
@@ -63,8 +62,14 @@ export function createAdminRoutes(
       'GET /v1/admin/vouchers': vouchers,
     }[route]
     if (!handler) return undefined
-    if (!(await isAuthorized(request)))
-      return problem(401, 'unauthorized', 'Send the admin token as a bearer token.')
+    if (!(await isAuthorized(request))) {
+      const error = {
+        message: 'Send the admin token as a bearer token.',
+        type: 'invalid_request_error',
+        code: 'unauthorized',
+      }
+      return Response.json({ error }, { ...noStore, status: 401 })
+    }
     return handler(request)
   }
 }

@@ -73,8 +73,10 @@ export function createEndpoints(paywall: Paywall): (request: Request) => Promise
   ): Promise<{ ok: true; channel: Channel.Channel } | { ok: false; response: Response }> {
     const refuse = (code: Rejection.Code, message: string) =>
       ({ ok: false, response: refusal({ code, message }) }) as const
-    const channel = (await paywall.lookUp(channelId)) ?? (await remembered(channelId))
-    if (!channel) return refuse('channel_not_found', 'This channel does not exist.')
+    const found = await paywall.lookUp(channelId)
+    const channel = 'channel' in found ? found.channel : await remembered(channelId)
+    if (!channel)
+      return { ok: false, response: refusal((found as { rejection: Rejection.Rejection }).rejection) }
     if (channel.provider.toLowerCase() !== provider.toLowerCase()) {
       return refuse('wrong_provider', 'This channel pays another provider.')
     }
@@ -119,7 +121,7 @@ export function createEndpoints(paywall: Paywall): (request: Request) => Promise
     if (!body) {
       const sent = await readJson(request)
       if (!sent.ok) return refusal({ code: 'invalid_voucher_format', message: sent.message })
-      const text = JSON.stringify(sent.value)
+      const text = writable(sent.value)
       headers = { get: (name) => (name === Wire.names.voucher[0] ? text : null) }
     }
     const parsed = Wire.parseVoucher(headers)
@@ -233,6 +235,15 @@ function voucherJson({ amount, nonce, signature }: LedgerVoucher) {
 
 function hasSignature(fields: unknown): boolean {
   return typeof fields === 'object' && fields !== null && 'signature' in fields
+}
+
+/** JSON of a value that was parsed from JSON; what is nested too deeply to be written is no voucher. */
+function writable(value: unknown): string {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return 'null'
+  }
 }
 
 function parseJson(text: string | null): unknown {

@@ -71,24 +71,30 @@ function settleBeforeSending(res: ExpressResponse, payment: Payment): void {
     held.push(call)
     if (isHolding) return
     isHolding = true
-    payment.settle(status < 400).then(
-      (costs) => {
-        restore()
-        const headers = new Headers()
-        Wire.writeCosts(headers, costs)
-        allowOrigin(headers)
-        if (!res.hasHeader('Cache-Control')) headers.set('Cache-Control', 'private')
-        for (const [name, value] of headers) if (!res.headersSent) res.setHeader(name, value)
-        for (const replay of held) replay()
-        res.emit('drain')
-      },
-      () => {
-        restore()
-        for (const name of res.getHeaderNames()) res.removeHeader(name)
-        const message = 'The ledger is out of reach; the request is not charged.'
-        void send(refusal({ code: 'unavailable', message }), res)
-      },
-    )
+    payment
+      .settle(status < 400)
+      .then(
+        (costs) => letThrough(costs),
+        () => {
+          restore()
+          for (const name of res.getHeaderNames()) res.removeHeader(name)
+          const message = 'The ledger is out of reach; the request is not charged.'
+          return send(refusal({ code: 'unavailable', message }), res)
+        },
+      )
+      // What the handler wrote cannot be sent, such as a header with a line break: Node said so only now.
+      .catch(() => res.destroy())
+  }
+
+  function letThrough(costs: Wire.Costs): void {
+    restore()
+    const headers = new Headers()
+    Wire.writeCosts(headers, costs)
+    allowOrigin(headers)
+    if (!res.hasHeader('Cache-Control')) headers.set('Cache-Control', 'private')
+    for (const [name, value] of headers) if (!res.headersSent) res.setHeader(name, value)
+    for (const replay of held) replay()
+    res.emit('drain')
   }
 
   type Loose = (...args: unknown[]) => unknown

@@ -3,6 +3,7 @@
  */
 import {
   Channel,
+  ChannelNotFoundError,
   CloseAuthorization,
   ContractError,
   Deployment,
@@ -22,7 +23,7 @@ import {
   type WalletClient,
 } from 'viem'
 import type { ChannelReader } from '../chain/ChannelReader.ts'
-import type { ChannelFacts, ChannelState, Ledger } from '../ledger/Ledger.ts'
+import type { ChannelFacts, ChannelState, Ledger, LedgerVoucher } from '../ledger/Ledger.ts'
 
 /** How a channel ends: settled by the provider (`txHash`), or left to the consumer's `cooperativeClose` (`signature`). */
 export type Closing = { channelId: Hex; finalAmount: bigint; txHash?: Hex; signature: Hex }
@@ -30,10 +31,14 @@ export type Closing = { channelId: Hex; finalAmount: bigint; txHash?: Hex; signa
 /** A claim that was paid out. Base units. */
 export type Claimed = { channelId: Hex; amount: bigint; txHash: Hex; gasUsed: bigint }
 
+/** What claiming many channels came to. `waiting`: charged and not claimed, for want of a voucher that low (base units). */
+export type Claims = { claimed: Claimed[]; failed: { channelId: Hex; code: string }[]; waiting: bigint }
+
 export type Settlement = {
   /**
-   * Ends a frozen channel with nothing reserved: `claimAndClose` when the payout is worth a transaction, and always the
-   * provider's signature for a close by the consumer. Repeats get the same answer.
+   * Ends a frozen channel with nothing reserved: `claimAndClose` when the contract has it and the payout is worth a
+   * transaction, and always the provider's signature for a close by the consumer. Repeats get the same answer; a
+   * transaction that failed is tried again by them.
    */
   close(channelId: Hex): Promise<Closing>
   /**
@@ -41,8 +46,13 @@ export type Settlement = {
    * no such voucher, or it would pay less than `atLeast` (base units): the rest waits for the close.
    */
   claim(channelId: Hex, options?: { atLeast?: bigint }): Promise<Claimed | undefined>
+  /**
+   * Claims the highest voucher, which may be more than was charged: the last way to be paid on contracts without
+   * `claimAndClose`, when the channel is about to expire. What it takes too much is what the consumer signed too much.
+   */
+  claimSigned(channelId: Hex): Promise<Claimed | undefined>
   /** Claims every channel that has at least `threshold` (base units) unclaimed. A failure of one does not stop the others. */
-  claimAll(threshold: bigint): Promise<{ claimed: Claimed[]; failed: { channelId: Hex; error: string }[] }>
+  claimAll(threshold: bigint): Promise<Claims>
 }
 
 export function createSettlement(options: {
@@ -54,8 +64,11 @@ export function createSettlement(options: {
   channels: ChannelReader
   /** Base units. */
   minPayout: bigint
+  log: (message: string) => void
 }): Settlement {
-  const { account, walletClient, publicClient, deployment, ledger, channels, minPayout } = options
+  const { account, walletClient, publicClient, deployment, ledger, channels, minPayout, log } = options
+  /** Transactions of the latest closes, for their repeats. */
+  const closes = new Map<Hex, Hex>()
   /** One transaction at a time: two would take the same nonce. */
   let queue: Promise<unknown> = Promise.resolve()
 
@@ -120,23 +133,31 @@ export function createSettlement(options: {
   }
 
   async function close(channelId: Hex): Promise<Closing> {
-    const { finalAmount, claimed, status } = await known(channelId)
-    if (finalAmount === undefined) {
-      throw new DrainError('not_finalized', `Channel ${channelId} has no final amount yet.`, {
-        action: 'Freeze and finalize it first.',
-      })
-    }
-    const signature = await account.signTypedData(
-      CloseAuthorization.typedData({ channelId, finalAmount }, deployment),
-    )
-    const closing = { channelId, finalAmount, signature }
-    const isWorthIt = finalAmount - claimed >= minPayout && finalAmount > claimed
+    const {
+      charged,
+      claimed,
+      finalAmount = charged > claimed ? charged : claimed,
+      status,
+    } = await known(channelId)
+    const authorization = CloseAuthorization.typedData({ channelId, finalAmount }, deployment)
+    const closing = { channelId, finalAmount, signature: await account.signTypedData(authorization) }
+    const txHash = closes.get(channelId)
+    if (txHash) return { ...closing, txHash }
+    const isWorthIt = finalAmount > claimed && finalAmount - claimed >= minPayout
     if (status === 'closed' || !isWorthIt || !Deployment.has(deployment, 'claimAndClose')) return closing
     try {
       return { ...closing, txHash: await inTurn(() => claimAndClose(channelId)) }
-    } catch {
-      return closing // the consumer can close with the signature; whichever comes first, the amounts are the same
+    } catch (error) {
+      // The consumer can close with the signature; whichever comes first, the amounts are the same.
+      log(`channel ${channelId} was not settled: ${codeOf(error)}`)
+      if (error instanceof ChannelNotFoundError) await markClosed(channelId)
+      return closing
     }
+  }
+
+  async function markClosed(channelId: Hex): Promise<void> {
+    await ledger.markClosed(channelId)
+    channels.forget(channelId)
   }
 
   async function claimAndClose(channelId: Hex): Promise<Hex> {
@@ -147,57 +168,76 @@ export function createSettlement(options: {
     const args = [channelId, highest.amount, highest.nonce, finalAmount, highest.signature]
     const receipt = await transact('claimAndClose', args, channelId)
     await ledger.endClaim({ ...state, claimed: finalAmount })
-    await ledger.markClosed(channelId)
-    channels.forget(channelId)
+    await markClosed(channelId)
+    closes.set(channelId, receipt.transactionHash)
+    const [oldest] = closes.keys()
+    if (oldest && closes.size > rememberedCloses) closes.delete(oldest)
     return receipt.transactionHash
   }
 
-  async function claim(channelId: Hex, atLeast: bigint): Promise<Claimed | undefined> {
-    const before = await known(channelId)
-    const facts = await onChain(before)
+  async function claim(
+    channelId: Hex,
+    pick: (state: ChannelState) => LedgerVoucher | undefined,
+  ): Promise<Claimed | undefined> {
+    const facts = await onChain(await known(channelId))
     if (!facts) {
-      await ledger.markClosed(channelId)
-      channels.forget(channelId)
+      await markClosed(channelId)
       return undefined
     }
-    const { claimable, claimed } = await ledger.recordClaimed(facts)
-    if (!claimable || claimable.amount <= claimed || claimable.amount - claimed < atLeast) return undefined
-    const begun = await ledger.beginClaim(channelId, claimable.amount)
+    const state = await ledger.recordClaimed(facts)
+    const voucher = pick(state)
+    if (!voucher || voucher.amount <= state.claimed) return undefined
+    const begun = await ledger.beginClaim(channelId, voucher.amount)
     if (!begun.ok) return undefined
     let receipt: TransactionReceipt
     try {
-      receipt = await transact(
-        'claim',
-        [channelId, claimable.amount, claimable.nonce, claimable.signature],
-        channelId,
-      )
+      const { amount, nonce, signature } = voucher
+      receipt = await transact('claim', [channelId, amount, nonce, signature], channelId)
     } catch (error) {
       // Known not to have paid: forget the announcement. Otherwise it stays, and the next claim reads the chain first.
       if (error instanceof DrainError) await ledger.endClaim(facts)
       throw error
     }
-    await ledger.endClaim({ ...facts, claimed: claimable.amount })
+    await ledger.endClaim({ ...facts, claimed: voucher.amount })
     const { transactionHash: txHash, gasUsed } = receipt
     return { channelId, amount: paidOut(receipt, channelId), txHash, gasUsed }
   }
 
+  const claimCharged = (channelId: Hex, atLeast: bigint) =>
+    inTurn(() =>
+      claim(channelId, ({ claimable, claimed }) =>
+        claimable && claimable.amount - claimed >= atLeast ? claimable : undefined,
+      ),
+    )
+
   return {
     close,
-    claim: (channelId, { atLeast = 1n } = {}) => inTurn(() => claim(channelId, atLeast)),
+    claim: (channelId, { atLeast = 1n } = {}) => claimCharged(channelId, atLeast),
+    claimSigned: (channelId) =>
+      inTurn(() =>
+        claim(channelId, ({ highest, charged, claimed }) => (charged > claimed ? highest : undefined)),
+      ),
     async claimAll(threshold) {
-      const claimed: Claimed[] = []
-      const failed: { channelId: Hex; error: string }[] = []
+      const claims: Claims = { claimed: [], failed: [], waiting: 0n }
       const unclaimedOver = threshold > 0n ? threshold - 1n : 0n
-      for await (const { channelId, status } of ledger.channels({ unclaimedOver })) {
+      for await (const { channelId, status, charged, claimed } of ledger.channels({ unclaimedOver })) {
         if (status === 'closed') continue
         try {
-          const paid = await inTurn(() => claim(channelId, threshold))
-          if (paid) claimed.push(paid)
+          const paid = await claimCharged(channelId, threshold)
+          if (paid) claims.claimed.push(paid)
+          claims.waiting += charged - claimed - (paid?.amount ?? 0n)
         } catch (error) {
-          failed.push({ channelId, error: error instanceof DrainError ? error.code : 'unavailable' })
+          claims.failed.push({ channelId, code: codeOf(error) })
         }
       }
-      return { claimed, failed }
+      return claims
     },
   }
+}
+
+const rememberedCloses = 10_000
+
+/** What went wrong, for a log: messages of others may carry a node's URL with its key. */
+function codeOf(error: unknown): string {
+  return error instanceof DrainError ? error.code : 'unavailable'
 }
