@@ -8,7 +8,7 @@ import {
 } from '@drain/core'
 import type { Hex } from 'viem'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { createDrainClient, type DrainClient, type DrainClientOptions } from '../src/index.ts'
+import { createDrainClient, type DrainClient, type DrainClientOptions, memoryStore } from '../src/index.ts'
 import { type LocalChain, startLocalChain } from '../src/testing/index.ts'
 import { dropped, serve } from './serve.ts'
 import { startTestProvider, type TestProvider } from './TestProvider.ts'
@@ -317,14 +317,104 @@ test('channel_not_found for a channel that is on chain opens no second one', asy
   expect(await late.channels()).toHaveLength(1)
 })
 
-test('one channel after another is refused after service: one more per request, within the limit per provider', async () => {
-  const bounded = createClient({ limits: { perRequest: '0.05', perChannel: '1', perProvider: '2.5' } })
+/** Takes one request per channel, at the smallest cost, and refuses the channel from then on. */
+function takeOncePerChannel(code: string): void {
+  const used = new Set<Hex>()
+  provider.pricing = { terms: { minDeposit: '5' } }
+  provider.instead = (_, { path, voucher }) => {
+    if (path === '/v1/close-channel') return dropped
+    if (!voucher) return undefined
+    const { channelId } = voucher
+    if (used.has(channelId)) return refusal({ 'X-DRAIN-Error': code })
+    used.add(channelId)
+    const headers = new Headers()
+    Wire.writeCosts(headers, { channelId, cost: 1n, total: 1n, remaining: 0n })
+    return new Response('ok', { headers })
+  }
+}
+
+test('one unit delivered per channel, then channel_expired: long before its expiry it is not believed', async () => {
+  takeOncePerChannel('channel_expired')
+  expect((await client.fetch(url('/joke'))).status).toBe(200)
+  for (let index = 0; index < 5; index++) {
+    const refused = client.fetch(url('/joke'))
+    await expect(refused).rejects.toThrow(PaymentRejectedError)
+    await expect(refused).rejects.toThrow(/says that channel .* has expired; it expires 2/)
+  }
+  expect(await client.spending()).toMatchObject({ locked: '5' })
+  expect(await client.channels()).toMatchObject([{ state: 'open' }])
+})
+
+test('one unit delivered per channel, then channel_closing: no other deposit before that one is closed', async () => {
+  takeOncePerChannel('channel_closing')
+  const store = memoryStore()
+  const first = createClient({ store })
+  expect((await first.fetch(url('/joke'))).status).toBe(200)
+  // Nor after a restart.
+  for (const one of [first, first, createClient({ store })]) {
+    const refused = one.fetch(url('/joke'))
+    await expect(refused).rejects.toThrow(PaymentRejectedError)
+    await expect(refused).rejects.toThrow(
+      /refuses channel .* \(channel_closing\) with 4\.999999 USDC left in it.*did not close.*try client\.close/s,
+    )
+    expect((await one.spending()).locked).toBe('5')
+  }
+  // Once it lets go of the deposit, it may have the next.
+  provider.instead = () => undefined
+  expect((await first.fetch(url('/joke'))).status).toBe(200)
+  expect((await first.channels()).map(({ state }) => state)).toEqual(['closed', 'open'])
+})
+
+test('channels that seem to expire, one after another: twice the limit per channel by default', async () => {
+  let time = Number((await chain.publicClient.getBlock()).timestamp) * 1_000
+  takeOncePerChannel('channel_expired')
+  const bounded = createClient({ now: () => time })
   await bounded.fetch(url('/joke'))
-  let served = 0
-  provider.instead = (_, { voucher }) =>
-    voucher && served++ % 2 === 0 ? refusal({ 'X-DRAIN-Error': 'channel_closing' }) : undefined
+  // From here on its own clock says that the channels are of no use.
+  const [{ expiry = 0n } = {}] = await bounded.channels()
+  time = Number(expiry - 3_600n) * 1_000
+  await chain.testClient.setNextBlockTimestamp({ timestamp: expiry - 3_600n })
   await bounded.fetch(url('/joke'))
-  await bounded.fetch(url('/joke'))
+  time = Number((await bounded.channels())[1]?.expiry ?? 0n) * 1_000 - 3_600_000
+  // The first one has expired meanwhile; the chain's clock says otherwise, and so it stays locked.
   await expect(bounded.fetch(url('/joke'))).rejects.toMatchObject({ limit: 'perProvider' })
-  expect((await bounded.spending()).locked).toBe('2.5')
+  expect((await bounded.spending()).locked).toBe('10')
+  // What has expired is taken back when the next deposit needs the room.
+  await chain.testClient.setNextBlockTimestamp({ timestamp: BigInt(time / 1_000) })
+  await chain.testClient.mine({ blocks: 1 })
+  await bounded.fetch(url('/joke'))
+  expect((await bounded.channels()).map(({ state }) => state)).toEqual(['closed', 'open', 'open'])
+  expect((await bounded.spending()).locked).toBe('10')
+})
+
+test('never delivering and asking for the failed ones too earns the limit for undelivered requests', async () => {
+  let best = 0n
+  provider.quote = 50_000n
+  answerPaid(() => {
+    const amount = amounts().at(-1) ?? 0n
+    if (amount > best) {
+      best = amount
+      return new Response('sorry', { status: 500 })
+    }
+    return refusal({
+      'X-DRAIN-Error': 'insufficient_funds',
+      'X-DRAIN-Required': '50000',
+      'X-Payment-Required': `${best + 50_000n}`,
+    })
+  })
+  const outcomes: unknown[] = []
+  for (let index = 0; index < 10; index++) {
+    outcomes.push(
+      await client.fetch(url('/joke')).then(
+        ({ status }) => status,
+        (error) => error.limit,
+      ),
+    )
+  }
+  expect(outcomes).toEqual([500, 500, 500, 500, ...Array(6).fill('undelivered')])
+  // Three are believed to have been charged, one is under way.
+  expect(await signed()).toBe(200_000n)
+  await expect(client.fetch(url('/joke'))).rejects.toThrow(
+    /wants 0\.250000 USDC in all .*; 0\.000000 USDC was delivered, and at most 0\.150000 USDC .* Close the channel/,
+  )
 })

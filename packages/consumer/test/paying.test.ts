@@ -264,13 +264,16 @@ test('a used-up channel is followed by the next', async () => {
   expect((await small.channels()).map(({ charged }) => charged)).toEqual(['0.003', '0.003', '0.001'])
 })
 
-test('the limit per provider counts the deposits of used-up channels', async () => {
+test('the limit per provider counts what is left of deposits, not what was delivered', async () => {
   provider.pricing = {}
-  const limits = { perRequest: '1', perChannel: '0.002', perProvider: '0.0045' }
+  const limits = { perRequest: '1', perChannel: '0.002', perProvider: '0.002', perDay: '1' }
   const small = createClient({ limits })
-  for (let index = 0; index < 4; index++) await small.fetch(url('/joke'))
+  for (let index = 0; index < 6; index++) expect((await small.fetch(url('/joke'))).status).toBe(200)
+  expect(await small.channels()).toHaveLength(3)
+  // What is left of a channel that the next request doesn't fit in.
+  await small.fetch(url('/joke'))
+  provider.quote = 1_500n
   await expect(small.fetch(url('/joke'))).rejects.toMatchObject({ limit: 'perProvider' })
-  expect((await small.spending()).locked).toBe('0.004')
 })
 
 /** Unix milliseconds by the newest block: a chain whose blocks come fast runs ahead of the clock. */
@@ -300,21 +303,56 @@ test('a clock that is far ahead opens one channel that it cannot use, not one af
   expect(provider.vouchers()).toEqual([])
 })
 
-test.each(['channel_expired', 'channel_closing'])(
-  'after service, %s opens the next channel',
-  async (code) => {
-    await client.fetch(url('/joke'))
-    const [first] = await client.channels()
-    provider.instead = (_, { voucher }) =>
-      voucher?.channelId === first?.channelId
-        ? new Response('', { status: 402, headers: { 'X-DRAIN-Error': code } })
-        : undefined
-    expect((await client.fetch(url('/joke'))).status).toBe(200)
-    expect((await client.channels()).map(({ state }) => state)).toEqual(['retired', 'open'])
-    await client.fetch(url('/joke'))
-    expect(await client.channels()).toHaveLength(2)
-  },
-)
+/** Refuses the client's first channel. */
+async function refuseFirst(code: string): Promise<void> {
+  const [first] = await client.channels()
+  provider.instead = (_, { voucher }) =>
+    voucher?.channelId === first?.channelId
+      ? new Response('', { status: 402, headers: { 'X-DRAIN-Error': code } })
+      : undefined
+}
+
+test('after service, channel_closing closes the channel and opens the next', async () => {
+  await client.fetch(url('/joke'))
+  await refuseFirst('channel_closing')
+  const responses = await Promise.all([1, 2, 3].map(() => client.fetch(url('/joke'))))
+  expect(responses.map(({ status }) => status)).toEqual([200, 200, 200])
+  expect((await client.channels()).map(({ state }) => state)).toEqual(['closed', 'open'])
+  expect((await client.spending()).charged).toBe('0.004')
+})
+
+test('near the expiry, channel_expired does the same', async () => {
+  let time = await chainTime()
+  client = createClient({ now: () => time })
+  await client.fetch(url('/joke'))
+  await refuseFirst('channel_expired')
+  const [{ expiry = 0n } = {}] = await client.channels()
+  time = Number(expiry - 7_201n) * 1_000
+  await expect(client.fetch(url('/joke'))).rejects.toThrow(/says that channel .* has expired/)
+  time = Number(expiry - 7_200n) * 1_000
+  await chain.testClient.setNextBlockTimestamp({ timestamp: expiry - 7_200n })
+  const { instead } = provider
+  provider.instead = async (request, seen) => {
+    if (seen.path !== '/v1/close-channel') return instead(request, seen)
+    const { channelId } = JSON.parse(seen.body)
+    return Response.json(
+      await consent(chain, chain.accounts[1], channelId, provider.books(channelId).charged),
+    )
+  }
+  expect((await client.fetch(url('/joke'))).status).toBe(200)
+  expect((await client.channels()).map(({ state }) => state)).toEqual(['closed', 'open'])
+})
+
+test('of a refused channel that is nearly used up, nothing is worth closing', async () => {
+  provider.pricing = {}
+  client = createClient({ limits: { perRequest: '0.1', perChannel: '0.1001' } })
+  provider.quote = 99_500n
+  await client.fetch(url('/joke'))
+  provider.quote = 100n
+  await refuseFirst('channel_closing')
+  expect((await client.fetch(url('/another'))).status).toBe(200)
+  expect((await client.channels()).map(({ state }) => state)).toEqual(['retired', 'open'])
+})
 
 test('a channel that was closed on chain is followed by the next', async () => {
   await client.fetch(url('/joke'))

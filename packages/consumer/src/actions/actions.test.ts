@@ -4,6 +4,7 @@ import {
   CloseAuthorization,
   type Deployment,
   Domain,
+  DrainError,
   drainChannelAbi,
   FeatureUnavailableError,
   InsufficientAllowanceError,
@@ -15,7 +16,7 @@ import {
   TransactionRevertedError,
   Voucher,
 } from '@drain/core'
-import { type Client, createClient, custom, type Hex, zeroAddress } from 'viem'
+import { type Client, createClient, custom, type Hex, RpcRequestError, zeroAddress } from 'viem'
 import { generatePrivateKey, privateKeyToAccount, toAccount } from 'viem/accounts'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { fiatTokenAbi, type LocalChain, startLocalChain } from '../testing/index.ts'
@@ -138,6 +139,37 @@ test('refuses impossible terms before anything is sent', async () => {
   const misspelt = chain.accounts[1].address.replace('C', 'c') as Hex
   await expect(attempt({ provider: misspelt })).rejects.toThrow(/checksum/)
   expect(await chain.publicClient.getBlockNumber()).toBe(before)
+})
+
+test('says that a wallet cannot pay for gas', async () => {
+  const account = privateKeyToAccount(generatePrivateKey())
+  await chain.fund(account.address, '10')
+  const poor = chain.walletClient(account)
+  const error = await approveUsdc(poor, { deployment, amount: 5n }).catch((thrown) => thrown)
+  expect(error).toBeInstanceOf(DrainError)
+  expect(error).toMatchObject({ code: 'insufficient_gas' })
+  expect(error.message).toContain(`The wallet ${account.address} has too little`)
+  expect(error.message).toMatch(/on chain 31337 to pay for gas\. Send some to it/)
+  expect(error.message).not.toContain('\n')
+
+  await chain.testClient.setBalance({ address: account.address, value: 10n ** 18n })
+  await approveUsdc(poor, { deployment, amount: 10n * usdc })
+  await chain.testClient.setBalance({ address: account.address, value: 1n })
+  await expect(openChannel(poor, terms())).rejects.toMatchObject({ code: 'insufficient_gas' })
+})
+
+test('an account that Geth finds empty while it estimates gas', async () => {
+  const answer = async ({ method, params }: { method: string; params?: unknown }) => {
+    const estimates = method === 'eth_estimateGas' || method === 'eth_fillTransaction'
+    if (!estimates) return chain.publicClient.request({ method, params } as never)
+    throw new RpcRequestError({ body: {}, url: '', error: { code: -32000, message: gethMessage } })
+  }
+  const gethMessage = 'gas required exceeds allowance (0)'
+  const [account] = chain.accounts
+  const client = createClient({ account, transport: custom({ request: answer }, { retryCount: 0 }) })
+  await expect(approveUsdc(client, { deployment, amount: 5n })).rejects.toMatchObject({
+    code: 'insufficient_gas',
+  })
 })
 
 test('says how much USDC or allowance is missing, and sends nothing', async () => {

@@ -1,5 +1,14 @@
 import { ContractError, type Deployment, DrainError, TransactionRevertedError } from '@drain/core'
-import { type Abi, type Address, BaseError, type Client, ContractFunctionRevertedError, type Hex } from 'viem'
+import {
+  type Abi,
+  type Address,
+  BaseError,
+  type Chain,
+  type Client,
+  ContractFunctionRevertedError,
+  type Hex,
+  InsufficientFundsError,
+} from 'viem'
 import { simulateContract, waitForTransactionReceipt, writeContract } from 'viem/actions'
 import { accountOf, chainOf, type WriteParameters } from './Parameters.ts'
 
@@ -31,7 +40,8 @@ export function contractCall(
  * Simulates a call, sends it and waits for its receipt. What can be known before costs no gas; what fails only when it
  * is mined is an error too.
  *
- * @throws {DrainError} The contract's or the token's refusal, before anything is sent.
+ * @throws {DrainError} The contract's or the token's refusal, before anything is sent; `insufficient_gas` when the wallet
+ * can't pay for the transaction.
  * @throws {TransactionRevertedError} With `transactionHash`: mined and failed, or replaced by another transaction.
  */
 export async function transact(client: Client, parameters: WriteParameters, call: Call): Promise<Receipt> {
@@ -49,6 +59,7 @@ export async function transact(client: Client, parameters: WriteParameters, call
       chain: chainOf(client, deployment),
     })
   } catch (error) {
+    if (isOutOfFunds(error)) throw insufficientGas(account.address, chainOf(client, deployment), error)
     throw ContractError.fromRevert(error, context)
   }
 
@@ -93,6 +104,26 @@ export async function receiptOf(reader: Client, hash: Hex, timeout = 180_000): P
     })
   }
   return receipt
+}
+
+/** Whether the account can't pay for gas. A node may say it while it estimates or when it is sent. */
+function isOutOfFunds(error: unknown): boolean {
+  if (!(error instanceof BaseError)) return false
+  if (error.walk((cause) => cause instanceof ContractFunctionRevertedError)) return false
+  // Geth's way to say it of an account that has nothing; viem has no error for that.
+  const isEmpty = (cause: unknown) => cause instanceof Error && /exceeds allowance \(0\)/.test(cause.message)
+  return error.walk((cause) => cause instanceof InsufficientFundsError || isEmpty(cause)) !== null
+}
+
+function insufficientGas(address: Address, { id, nativeCurrency }: Chain, cause: unknown): DrainError {
+  return new DrainError(
+    'insufficient_gas',
+    `The wallet ${address} has too little ${nativeCurrency.name} on chain ${id} to pay for gas.`,
+    {
+      action: 'Send some to it (POL on Polygon, a fraction of one is enough); gas is not paid in USDC.',
+      cause,
+    },
+  )
 }
 
 /** Why a mined transaction failed, from the same call made again on the block that refused it. */

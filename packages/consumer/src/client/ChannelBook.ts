@@ -117,12 +117,13 @@ export function createChannelBook(options: {
       }
       return undefined
     },
-    /** What a provider holds or has taken: deposits of channels not closed, final amounts of closed ones. */
+    /** What a provider holds of deposits or has kept, without what it delivered. */
     committedTo(provider: Address): bigint {
       let sum = 0n
-      for (const record of records.values()) {
-        if (!isAddressEqual(record.provider, provider)) continue
-        sum += record.state === 'closed' ? (record.finalAmount ?? record.tally.signed) : record.tally.deposit
+      for (const { provider: one, state, finalAmount, tally } of records.values()) {
+        if (!isAddressEqual(one, provider)) continue
+        const held = state === 'closed' ? (finalAmount ?? tally.signed) : tally.deposit
+        if (held > tally.delivered) sum += held - tally.delivered
       }
       return sum
     },
@@ -152,8 +153,13 @@ export function createChannelBook(options: {
      *
      * @throws {LimitExceededError} The old slip then still holds its place.
      */
-    reconcile(slip: Slip, quote: bigint, required: bigint): Slip | 'unbelievable' | 'exhausted' {
-      const result = Tally.reconcile(get(slip.channelId).tally, slip.quote, quote, required)
+    reconcile(
+      slip: Slip,
+      quote: bigint,
+      required: bigint,
+    ): Slip | 'unbelievable' | 'undelivered' | 'exhausted' {
+      const { tally } = get(slip.channelId)
+      const result = Tally.reconcile(tally, slip.quote, quote, required, limits.undelivered)
       return typeof result === 'string' ? result : promise(slip.channelId, result.tally, result.amount, quote)
     },
     /** The same slip to be sent again, under another nonce. */
@@ -164,7 +170,7 @@ export function createChannelBook(options: {
     },
     /** The answer came and told its cost. */
     settle({ channelId, quote }: Slip, reported: { cost: bigint; total: bigint }): void {
-      update(channelId, { tally: Tally.settle(get(channelId).tally, quote, reported) })
+      update(channelId, { tally: Tally.settle(get(channelId).tally, quote, reported, limits.undelivered) })
     },
     /** It may have been charged; nobody said so. */
     lose({ channelId, quote }: Slip): void {
@@ -176,6 +182,10 @@ export function createChannelBook(options: {
     },
     setState(channelId: Hex, state: 'open' | 'retired'): void {
       if (get(channelId).state !== 'closed') update(channelId, { state })
+    },
+    /** Gives a channel up because its provider refuses it. */
+    setRefused(channelId: Hex, refused: string): void {
+      if (get(channelId).state !== 'closed') update(channelId, { state: 'retired', refused })
     },
     setClosed(channelId: Hex, finalAmount: bigint | undefined): void {
       update(channelId, { state: 'closed', finalAmount })

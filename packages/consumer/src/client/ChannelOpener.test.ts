@@ -20,7 +20,8 @@ async function setUp() {
   wallet.parameters.timeout = 300
   const store = memoryStore()
   const book = createChannelBook({ store, deployment, consumer: consumer.address, limits, now: Date.now })
-  const opener = createChannelOpener({ wallet, book, limits })
+  const goneChannels = { closeRefused: async () => {}, closeExpired: async () => {} }
+  const opener = createChannelOpener({ wallet, book, goneChannels, limits })
   const need = { origin: 'https://a.example', provider: provider.address, quote: 1_000n, terms: () => ({}) }
   // The approval is mined, the opening is not.
   await approveUsdc(wallet.client, { ...wallet.parameters, amount: 5_000_000n })

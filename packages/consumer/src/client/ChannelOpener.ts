@@ -1,5 +1,5 @@
 import { DrainError } from '@drain/core'
-import type { Address, Hex } from 'viem'
+import { type Address, type Hex, isAddressEqual } from 'viem'
 import { approveUsdc } from '../actions/approveUsdc.ts'
 import { getAllowance } from '../actions/getAllowance.ts'
 import { getUsdcBalance } from '../actions/getUsdcBalance.ts'
@@ -7,6 +7,7 @@ import { assertBalance, assertOpening, openChannel, openedChannel } from '../act
 import { receiptOf, TransactionPendingError } from '../actions/transact.ts'
 import type { ChannelBook } from './ChannelBook.ts'
 import type { ChannelRecord } from './ChannelStore.ts'
+import type { GoneChannels } from './goneChannels.ts'
 import * as Limits from './Limits.ts'
 import { openingTerms } from './openingTerms.ts'
 import type { Terms } from './PriceList.ts'
@@ -25,8 +26,13 @@ export type ChannelOpener = ReturnType<typeof createChannelOpener>
  * Finds the channel that a request is paid from, or opens it: one opening at a time per origin, however many requests
  * wait for it.
  */
-export function createChannelOpener(options: { wallet: Wallet; book: ChannelBook; limits: Limits.Limits }) {
-  const { wallet, book, limits } = options
+export function createChannelOpener(options: {
+  wallet: Wallet
+  book: ChannelBook
+  goneChannels: Pick<GoneChannels, 'closeRefused' | 'closeExpired'>
+  limits: Limits.Limits
+}) {
+  const { wallet, book, goneChannels, limits } = options
   const { deployment, account, client, publicClient } = wallet
   const consumer = account.address
   const openings = new Map<string, Promise<void>>()
@@ -37,12 +43,18 @@ export function createChannelOpener(options: { wallet: Wallet; book: ChannelBook
     if (earlier) return resolve(origin, earlier)
     assertNoneUnused(origin, quote)
     Limits.assertDay(limits, book.promisedToday(), quote)
-    const committed = book.committedTo(provider)
-    const { deposit: amount, duration } = openingTerms({ quote, terms: terms(), limits, committed })
-    assertOpening(deployment, consumer, { provider, amount, duration })
+    await goneChannels.closeRefused(origin)
+    // Deposits that can be taken back leave room for the next one.
+    if (committedTo(provider) + limits.perChannel > limits.perProvider) {
+      await goneChannels.closeExpired(provider)
+    }
 
     // One at a time in the wallet too: openings share one allowance, and each takes exactly what was approved for it.
+    // They share the limit per provider as well: what another origin has opened meanwhile counts.
     await wallet.exclusively(async () => {
+      const committed = committedTo(provider)
+      const { deposit: amount, duration } = openingTerms({ quote, terms: terms(), limits, committed })
+      assertOpening(deployment, consumer, { provider, amount, duration })
       const [balance, allowance] = await Promise.all([
         getUsdcBalance(publicClient, { deployment, account }),
         getAllowance(publicClient, { deployment, account }),
@@ -60,6 +72,13 @@ export function createChannelOpener(options: { wallet: Wallet; book: ChannelBook
         throw error
       }
     })
+  }
+
+  /** What a provider holds or has kept, with the openings to it that may still be mined. */
+  function committedTo(provider: Address): bigint {
+    let sum = book.committedTo(provider)
+    for (const one of unresolved.values()) if (isAddressEqual(one.provider, provider)) sum += one.amount
+    return sum
   }
 
   /** A fresh channel that can't be used says that something is wrong which another channel would not mend. */

@@ -26,6 +26,8 @@ export type ChannelRecord = {
   promised: { day: string; amount: bigint }
   /** What the provider got in all, once closed. */
   finalAmount?: bigint | undefined
+  /** The code its provider refused it with, when it was given up for that: it is closed before another is opened there. */
+  refused?: string | undefined
 }
 
 /**

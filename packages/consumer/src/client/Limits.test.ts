@@ -9,16 +9,24 @@ test('there is no client without limits', () => {
 })
 
 test('reads USDC and durations', () => {
-  const options = { perRequest: '0.05', perChannel: '5', perProvider: '20', perDay: '10', duration: '7d' }
-  expect(Limits.parse(options)).toEqual({
+  const options = { perRequest: '0.05', perChannel: '5', perProvider: '20', perDay: '10', undelivered: '1' }
+  expect(Limits.parse({ ...options, duration: '7d' })).toEqual({
     perRequest: 50_000n,
     perChannel: 5_000_000n,
     perProvider: 20_000_000n,
     perDay: 10_000_000n,
+    undelivered: 1_000_000n,
     duration: 604_800n,
   })
-  expect(Limits.parse({ perRequest: '0', perChannel: '0' })).toMatchObject({
-    perDay: undefined,
+})
+
+test('what is not given has a default', () => {
+  expect(Limits.parse({ perRequest: '0.05', perChannel: '5' })).toEqual({
+    perRequest: 50_000n,
+    perChannel: 5_000_000n,
+    perProvider: 10_000_000n,
+    perDay: 10_000_000n,
+    undelivered: 150_000n,
     duration: 86_400n,
   })
 })

@@ -22,10 +22,12 @@ const event = fc.oneof(
   }),
 )
 
-test('whatever a provider reports: never more than delivered, lost and under way', () => {
+test('whatever a provider reports: never more than delivered, believed lost and under way', () => {
   fc.assert(
-    fc.property(fc.array(event, { maxLength: 60 }), (events) => {
+    fc.property(fc.array(event, { maxLength: 60 }), fc.bigInt(0n, 600n), (events, most) => {
       let tally = Tally.start(2_000n)
+      let busiest = 0n
+      const believed = () => tally.delivered + (tally.lost < most ? tally.lost : most)
       const open: bigint[] = []
       for (const step of events) {
         const before = tally
@@ -34,27 +36,29 @@ test('whatever a provider reports: never more than delivered, lost and under way
           if (reserved) {
             tally = reserved.tally
             open.push(step.quote)
-            expect(reserved.amount).toBeLessThanOrEqual(tally.delivered + tally.lost + tally.inFlight)
+            expect(reserved.amount).toBeLessThanOrEqual(believed() + tally.inFlight)
           }
         } else if (open.length > 0) {
           const index = step.pick % open.length
           const quote = open[index] ?? 0n
           if (step.kind === 'reconcile') {
-            const result = Tally.reconcile(tally, quote, step.quote, step.required)
+            const result = Tally.reconcile(tally, quote, step.quote, step.required, most)
             if (typeof result !== 'string') {
               tally = result.tally
               open[index] = step.quote
               expect(result.amount).toBeGreaterThanOrEqual(step.required)
-              expect(result.amount).toBeLessThanOrEqual(tally.delivered + tally.lost + tally.inFlight)
+              expect(result.amount).toBeLessThanOrEqual(believed() + tally.inFlight)
             }
           } else {
             open.splice(index, 1)
-            if (step.kind === 'settle') tally = Tally.settle(tally, quote, step)
+            if (step.kind === 'settle') tally = Tally.settle(tally, quote, step, most)
             else tally = step.kind === 'lose' ? Tally.lose(tally, quote) : Tally.release(tally, quote)
           }
         }
         expect(tally.inFlight).toBe(open.reduce((sum, quote) => sum + quote, 0n))
-        expect(tally.charged).toBeLessThanOrEqual(tally.delivered + tally.lost)
+        if (tally.inFlight > busiest) busiest = tally.inFlight
+        expect(tally.signed).toBeLessThanOrEqual(tally.delivered + most + busiest)
+        expect(tally.charged).toBeLessThanOrEqual(believed())
         expect(tally.charged + tally.inFlight).toBeLessThanOrEqual(tally.signed)
         expect(tally.signed).toBeLessThanOrEqual(tally.deposit)
         for (const field of ['signed', 'charged', 'delivered', 'lost'] as const) {
@@ -68,6 +72,7 @@ test('whatever a provider reports: never more than delivered, lost and under way
 
 /** An honest provider: what the ledger of protocol §3 does with vouchers, quotes and real costs. */
 test('with an honest provider, in any order and with losses: always paid, after at most one correction', () => {
+  const most = 40n * 50n
   const request = fc.record({
     quote: fc.bigInt(1n, 50n),
     share: fc.integer({ min: 0, max: 100 }),
@@ -89,7 +94,7 @@ test('with an honest provider, in any order and with losses: always paid, after 
           }
           tally =
             one.answer === 'told'
-              ? Tally.settle(tally, one.quote, { cost: one.cost, total: provider.charged })
+              ? Tally.settle(tally, one.quote, { cost: one.cost, total: provider.charged }, most)
               : Tally.lose(tally, one.quote)
         }
       }
@@ -107,7 +112,7 @@ test('with an honest provider, in any order and with losses: always paid, after 
         tally = reserved.tally
         if (answer !== 'never arrived' && !arrive(reserved.amount, quote)) {
           const required = provider.charged + provider.reserved + quote
-          const corrected = Tally.reconcile(tally, quote, quote, required)
+          const corrected = Tally.reconcile(tally, quote, quote, required, most)
           if (typeof corrected === 'string') throw new Error(`an honest provider is ${corrected}`)
           tally = corrected.tally
           expect(arrive(corrected.amount, quote)).toBe(true)
@@ -137,7 +142,7 @@ test('without losses the sum is exact: what is charged is the sum of costs, and 
         running = running.filter(({ until }) => until > now)
         // All were charged before any of their answers arrives here.
         for (const { cost } of due) charged += cost
-        for (const { quote, cost } of due) tally = Tally.settle(tally, quote, { cost, total: charged })
+        for (const { quote, cost } of due) tally = Tally.settle(tally, quote, { cost, total: charged }, 0n)
       }
       requests.forEach(({ quote, share, finishesAfter }, now) => {
         finishDue(now)
@@ -153,4 +158,22 @@ test('without losses the sum is exact: what is charged is the sum of costs, and 
     }),
     { numRuns: 500 },
   )
+})
+
+test('an unanswered request is paid for up to the limit, and says so beyond it', () => {
+  const most = 25n
+  let tally = Tally.start(1_000n)
+  const fail = () => {
+    const reserved = Tally.reserve(tally, 10n)
+    if (!reserved) throw new Error('the deposit is large enough')
+    const result = Tally.reconcile(reserved.tally, 10n, 10n, tally.signed + 10n, most)
+    if (typeof result === 'string') return result
+    tally = Tally.lose(result.tally, 10n)
+    return result.amount
+  }
+  expect([fail(), fail(), fail(), fail()]).toEqual([10n, 20n, 30n, 'undelivered'])
+  expect(Tally.reconcile(tally, 0n, 10n, 1_000n, most)).toBe('unbelievable')
+  // What may rightly have been charged can be settled all the same.
+  expect(Tally.bound(tally)).toBe(30n)
+  expect(Tally.believable(tally, most)).toBe(25n)
 })

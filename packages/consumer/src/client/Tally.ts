@@ -1,13 +1,14 @@
 /**
  * What a client knows of one channel's money, in base units, and what it may sign next. Pure.
  *
- * The provider's word counts up to a bound: `delivered + lost`, what answers were received for plus what requests without
- * an answer may have cost. So however it rejects, repeats or miscounts, no voucher exceeds
+ * The provider's word counts up to a bound: what answers were received for, plus what requests without an answer may have
+ * cost, of which no more than `most` (`limits.undelivered`) is believed. So however it fails, rejects, repeats or
+ * miscounts, no voucher exceeds
  *
- *     delivered + lost + quotes under way
+ *     delivered + min(lost, most) + quotes under way
  *
- * Invariants: `charged ≤ delivered + lost`; `charged + inFlight ≤ signed ≤ deposit`; `signed`, `charged`, `delivered` and
- * `lost` never fall.
+ * Invariants: `charged ≤ delivered + min(lost, most)`; `charged + inFlight ≤ signed ≤ deposit`; `signed ≤ delivered + most
+ * + the highest inFlight ever`; `signed`, `charged`, `delivered` and `lost` never fall.
  */
 export type Tally = {
   deposit: bigint
@@ -32,9 +33,14 @@ export function remaining({ deposit, charged, inFlight }: Tally): bigint {
   return deposit - charged - inFlight
 }
 
-/** The most that can rightly have been charged. */
+/** The most that can rightly have been charged: what a close may settle. */
 export function bound({ signed, delivered, lost, inFlight }: Tally): bigint {
   return min(signed, delivered + lost + inFlight)
+}
+
+/** The most that is believed to have been charged, when more is to be signed on top of it. */
+export function believable(tally: Tally, most: bigint): bigint {
+  return bound({ ...tally, lost: min(tally.lost, most) })
 }
 
 /** Makes room for a request: the cumulative amount to sign, or `undefined` when the deposit doesn't hold it. */
@@ -45,13 +51,21 @@ export function reserve(tally: Tally, quote: bigint): { tally: Tally; amount: bi
   return { tally: { ...tally, inFlight, signed: max(tally.signed, amount) }, amount }
 }
 
-/** An answer told its cost and the channel's total. More than the quote, or more than was lost, is not believed. */
-export function settle(tally: Tally, quote: bigint, reported: { cost: bigint; total: bigint }): Tally {
+/**
+ * An answer told its cost and the channel's total. More than the quote is not believed, nor more than was lost or than
+ * `most` of it.
+ */
+export function settle(
+  tally: Tally,
+  quote: bigint,
+  reported: { cost: bigint; total: bigint },
+  most: bigint,
+): Tally {
   const inFlight = tally.inFlight - quote
   const cost = min(reported.cost, quote)
   const delivered = tally.delivered + cost
   // The total may include requests that are still under way here; these keep their own reservation.
-  const believed = min(reported.total, bound({ ...tally, delivered, inFlight })) - inFlight
+  const believed = min(reported.total, believable({ ...tally, delivered, inFlight }, most)) - inFlight
   return { ...tally, inFlight, delivered, charged: max(tally.charged + cost, believed) }
 }
 
@@ -67,17 +81,21 @@ export function release(tally: Tally, quote: bigint): Tally {
 
 /**
  * The provider says a voucher must cover `required` in all, of which `quote` is for this request (reserved here with
- * `reserved`). The amount to sign then, or why not.
+ * `reserved`). The amount to sign then, or why not: it can't have charged that, or more than `most` of it would be for
+ * requests without an answer, or the deposit doesn't hold it.
  */
 export function reconcile(
   tally: Tally,
   reserved: bigint,
   quote: bigint,
   required: bigint,
-): { tally: Tally; amount: bigint } | 'unbelievable' | 'exhausted' {
+  most: bigint,
+): { tally: Tally; amount: bigint } | 'unbelievable' | 'undelivered' | 'exhausted' {
   const others = tally.inFlight - reserved
   const before = required - quote
-  if (before > bound({ ...tally, inFlight: others })) return 'unbelievable'
+  const without = { ...tally, inFlight: others }
+  if (before > bound(without)) return 'unbelievable'
+  if (before > believable(without, most)) return 'undelivered'
   const charged = max(tally.charged, before - others)
   return reserve({ ...tally, charged, inFlight: others }, quote) ?? 'exhausted'
 }

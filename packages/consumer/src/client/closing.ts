@@ -32,6 +32,9 @@ const patience = 120_000
 /** What a provider answers to a close request: its consent, or a transaction that did it, or both. */
 type Answer = { finalAmount: bigint; txHash: Hash | undefined; signature: Hex | undefined }
 
+/** Closes one channel; joins a closing of it that runs. Rejects unless this is seen on chain. */
+export type Closer = (channelId: Hex) => Promise<Closing>
+
 /** Closes one channel: alone after its expiry, with its provider before. */
 export function createCloser(options: {
   fetch: typeof globalThis.fetch
@@ -39,7 +42,7 @@ export function createCloser(options: {
   book: ChannelBook
   /** Unix milliseconds. */
   now: () => number
-}): (channelId: Hex) => Promise<Closing> {
+}): Closer {
   const { fetch, wallet, book, now } = options
   const { deployment } = wallet
   const seconds = () => BigInt(Math.floor(now() / 1_000))

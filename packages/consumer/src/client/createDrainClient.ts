@@ -83,6 +83,7 @@ export type DrainClient = {
    * @throws {LimitExceededError} It costs more than the limits allow. Nothing was signed.
    * @throws {UntrustedProviderError} A 402 for another contract, chain or provider; a redirect of a paid request.
    * @throws {PaymentRejectedError} The provider refuses the payment, and another one would not help.
+   * @throws {DrainError} `insufficient_gas`, `insufficient_balance`: a channel is to be opened, and the wallet can't.
    */
   fetch: typeof globalThis.fetch
   channels(): Promise<ClientChannel[]>
@@ -127,10 +128,10 @@ export function createDrainClient(options: DrainClientOptions): DrainClient {
   const fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init))
   const wallet = createWallet({ account, walletClient, chain, rpcUrl, deployment })
   const book = createChannelBook({ store, deployment, consumer: wallet.account.address, limits, now })
-  const opener = createChannelOpener({ wallet, book, limits })
-  const goneChannels = createGoneChannels({ wallet, book, now })
-  const pay = createPay({ fetch, wallet, book, opener, goneChannels, limits })
   const closer = createCloser({ fetch, wallet, book, now })
+  const goneChannels = createGoneChannels({ wallet, book, closer, now })
+  const opener = createChannelOpener({ wallet, book, goneChannels, limits })
+  const pay = createPay({ fetch, wallet, book, opener, goneChannels, limits })
 
   async function close(channelOrOrigin: string): Promise<ClosedChannel> {
     await book.load()

@@ -1,7 +1,9 @@
-import { ChannelNotFoundError, PaymentRejectedError } from '@drain/core'
-import type { Hex } from 'viem'
+import { ChannelNotFoundError, PaymentRejectedError, UntrustedProviderError, Usdc } from '@drain/core'
+import { type Address, type Hex, isAddressEqual } from 'viem'
 import { getChannel } from '../actions/getChannel.ts'
-import type { ChannelBook } from './ChannelBook.ts'
+import { type ChannelBook, expiryMargin } from './ChannelBook.ts'
+import type { ChannelRecord } from './ChannelStore.ts'
+import type { Closer } from './closing.ts'
 import type { Wallet } from './Wallet.ts'
 
 /** How long after its opening a provider may wait for confirmations of a channel, in seconds. */
@@ -11,18 +13,20 @@ const codes = new Set(['channel_expired', 'channel_closing', 'channel_not_found'
 
 /**
  * What to do about channels that a provider no longer takes, or doesn't yet. Its word alone opens no second channel: else
- * it could have one deposit after another locked.
+ * it could have one deposit after another locked. What it refuses is closed, on chain, before the next one is opened.
  */
 export type GoneChannels = ReturnType<typeof createGoneChannels>
 
 export function createGoneChannels(options: {
   wallet: Wallet
   book: ChannelBook
+  closer: Closer
   /** Unix milliseconds. */
   now: () => number
 }) {
-  const { wallet, book, now } = options
+  const { wallet, book, closer, now } = options
   const { deployment, publicClient } = wallet
+  const seconds = () => BigInt(Math.floor(now() / 1_000))
 
   async function isOnChain(channelId: Hex): Promise<boolean> {
     try {
@@ -32,6 +36,11 @@ export function createGoneChannels(options: {
       if (error instanceof ChannelNotFoundError) return false
       throw error
     }
+  }
+
+  /** Clocks differ, and a provider may stop earlier than this client would. */
+  function isNearExpiry({ expiry, duration }: ChannelRecord): boolean {
+    return seconds() + 2n * expiryMargin(duration) >= expiry
   }
 
   return {
@@ -44,7 +53,7 @@ export function createGoneChannels(options: {
      */
     async isYetToBeSeen(channelId: Hex, signal: AbortSignal | undefined): Promise<boolean> {
       const { expiry, duration, tally } = book.get(channelId)
-      const age = BigInt(Math.floor(now() / 1_000)) - (expiry - duration)
+      const age = seconds() - (expiry - duration)
       if (tally.delivered > 0n || age > confirmationPatience) return false
       await delay(publicClient.pollingInterval, signal)
       return isOnChain(channelId)
@@ -56,7 +65,9 @@ export function createGoneChannels(options: {
      * @throws {PaymentRejectedError} When the provider should still take it.
      */
     async retire(channelId: Hex, code: string): Promise<void> {
-      const { origin, tally } = book.get(channelId)
+      const { origin, state, expiry, tally } = book.get(channelId)
+      // Parallel requests are refused together.
+      if (state !== 'open') return
       if (code === 'channel_not_found') {
         if (await isOnChain(channelId)) {
           const problem = `${origin} does not find channel ${channelId}, which is on chain.`
@@ -66,12 +77,63 @@ export function createGoneChannels(options: {
       } else if (tally.delivered === 0n) {
         const problem = `${origin} refuses channel ${channelId} (${code}) and has served nothing on it.`
         throw new PaymentRejectedError(code, problem, 'Close it (client.close) before another is opened.')
+      } else if (code === 'channel_expired' && !isNearExpiry(book.get(channelId))) {
+        const problem = `${origin} says that channel ${channelId} has expired; it expires ${isoTime(expiry)}.`
+        const action = 'Check the clocks. Close it (client.close) before another is opened.'
+        throw new PaymentRejectedError(code, problem, action)
       } else {
-        book.setState(channelId, 'retired')
+        book.setRefused(channelId, code)
       }
       await book.save(channelId)
     },
+
+    /**
+     * Closes the channels that an origin refused, unless no more than a little is left of them.
+     *
+     * @throws {PaymentRejectedError} One was not closed.
+     * @throws {UntrustedProviderError} One was, and the provider took more than it charged.
+     */
+    async closeRefused(origin: string): Promise<void> {
+      for (const record of book.list()) {
+        const { channelId, state, refused, expiry, tally } = record
+        if (record.origin !== origin || state !== 'retired' || !refused || isNearlyUsedUp(record)) continue
+        await closer(channelId).catch((error) => {
+          if (error instanceof ChannelNotFoundError) return
+          if (book.get(channelId).state === 'closed') throw error
+          throw new PaymentRejectedError(
+            refused,
+            `${origin} refuses channel ${channelId} (${refused}) with ${Usdc.display(tally.deposit - tally.delivered)} left in it, and it could not be closed: ${error instanceof Error ? error.message : error}`,
+            `No other deposit goes there before it is closed: try client.close again; from ${isoTime(expiry)} on the provider isn't needed for that.`,
+          )
+        })
+      }
+    },
+
+    /**
+     * Closes a provider's expired channels, to get back what is left of them. One that can't be closed stays counted.
+     *
+     * @throws {UntrustedProviderError} The provider took more of one than it charged.
+     */
+    async closeExpired(provider: Address): Promise<void> {
+      for (const record of book.list()) {
+        const { channelId, state, expiry, tally } = record
+        if (!isAddressEqual(record.provider, provider) || state === 'closed') continue
+        if (seconds() < expiry || tally.deposit <= tally.delivered) continue
+        await closer(channelId).catch((error) => {
+          if (error instanceof UntrustedProviderError) throw error
+        })
+      }
+    },
   }
+}
+
+/** At most a hundredth is left: not worth a transaction. */
+function isNearlyUsedUp({ tally: { deposit, delivered } }: ChannelRecord): boolean {
+  return (deposit - delivered) * 100n <= deposit
+}
+
+function isoTime(seconds: bigint): string {
+  return new Date(Number(seconds) * 1_000).toISOString()
 }
 
 function delay(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {

@@ -22,12 +22,12 @@ export function openingTerms(given: {
   quote: bigint
   terms: Terms
   limits: Limits
-  /** What this provider holds or has taken already. */
+  /** What this provider holds or has kept already, as `limits.perProvider` counts it. */
   committed: bigint
 }): { deposit: bigint; duration: bigint } {
   const { quote, terms, limits, committed } = given
-  const room = limits.perProvider === undefined ? undefined : max(limits.perProvider - committed, 0n)
-  const isProviderLimit = room !== undefined && room < limits.perChannel
+  const room = max(limits.perProvider - committed, 0n)
+  const isProviderLimit = room < limits.perChannel
   const most = isProviderLimit ? room : limits.perChannel
   const deposit = min(
     max(quote * requestsPerChannel, terms.minDeposit ?? 0n),
@@ -38,7 +38,7 @@ export function openingTerms(given: {
     throw isProviderLimit
       ? new LimitExceededError(
           'perProvider',
-          `A channel needs ${Usdc.display(least)}; of the limit per provider, ${Usdc.display(limits.perProvider ?? 0n)}, ${Usdc.display(most)} is left.`,
+          `A channel needs ${Usdc.display(least)}; of the limit per provider, ${Usdc.display(limits.perProvider)}, ${Usdc.display(most)} is left.`,
           'Close channels of this provider (client.closeAll), or raise limits.perProvider.',
         )
       : new LimitExceededError(

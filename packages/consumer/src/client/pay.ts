@@ -1,4 +1,10 @@
-import { PaymentRejectedError, UntrustedProviderError, Usdc, Headers as Wire } from '@drain/core'
+import {
+  LimitExceededError,
+  PaymentRejectedError,
+  UntrustedProviderError,
+  Usdc,
+  Headers as Wire,
+} from '@drain/core'
 import type { Address } from 'viem'
 import { signVoucher } from '../actions/signVoucher.ts'
 import type { ChannelBook, Slip } from './ChannelBook.ts'
@@ -108,16 +114,24 @@ export function createPay(options: {
   }
 
   function correct(slip: Slip, refusal: Refusal, course: Course): Slip | undefined {
+    const { request } = course
     const { required: quote = slip.quote } = refusal
     course.corrected = true
     course.quote = quote
-    course.prices.learn(course.request, quote)
+    course.prices.learn(request, quote)
     if (quote !== slip.quote) course.prices.outdated()
     const required = requiredInAll(slip, quote, refusal)
     const next = required === undefined ? 'unbelievable' : book.reconcile(slip, quote, required)
     if (next === 'exhausted') return undefined
-    if (next !== 'unbelievable') return next
     const { delivered, lost } = book.get(slip.channelId).tally
+    if (next === 'undelivered') {
+      throw new LimitExceededError(
+        'undelivered',
+        `${request.url.origin} wants ${Usdc.display(required ?? 0n)} in all on channel ${slip.channelId}; ${Usdc.display(delivered)} was delivered, and at most ${Usdc.display(limits.undelivered)} is paid for requests that got no answer.`,
+        'Close the channel (client.close), or raise limits.undelivered.',
+      )
+    }
+    if (next !== 'unbelievable') return next
     throw new PaymentRejectedError(
       'insufficient_funds',
       `The provider wants ${required === undefined ? 'more' : `${Usdc.display(required)} in all`}; this client got answers for ${Usdc.display(delivered)} and none for quotes of ${Usdc.display(lost)}.`,
