@@ -1,7 +1,7 @@
 import { InvalidRequestError } from '@drain-protocol/sdk'
 import { describe, expect, it } from 'vitest'
 import { parseChatRequest, UnknownModelError } from './ChatRequest.ts'
-import { coveredTokens, promptTokens } from './metering.ts'
+import { coveredPromptTokens, coveredTokens, promptTokens } from './metering.ts'
 import { parseModels } from './models.ts'
 
 const models = parseModels('drain-local', 0)
@@ -73,15 +73,15 @@ describe('parseChatRequest', () => {
 })
 
 describe('coveredTokens', () => {
-  it('is what was asked for when the prompt is ordinary text', () => {
+  it('is what was asked for when the prompt is ordinary text', async () => {
     const request = parse({ model: 'drain-local', messages, max_tokens: 50 })
-    expect(coveredTokens(request, promptTokens(request))).toBe(50)
+    expect(coveredTokens(request, await promptTokens(request))).toBe(50)
   })
 
-  it('is less when the prompt has more tokens than its bytes are quoted for', () => {
+  it('is less when the prompt has more tokens than its bytes are quoted for', async () => {
     const dense = [{ role: 'user', content: '! ? ; : '.repeat(2_000) }]
     const request = parse({ model: 'drain-local', messages: dense, max_tokens: 2_000 })
-    const inputTokens = promptTokens(request)
+    const inputTokens = await promptTokens(request)
     expect(inputTokens).toBeGreaterThan(request.quote.inputTokens)
     const covered = coveredTokens(request, inputTokens)
     // 0.0005 and 0.0015 USDC per 1,000 tokens.
@@ -91,19 +91,32 @@ describe('coveredTokens', () => {
     expect(5 * inputTokens + 15 * (covered + 1)).toBeGreaterThan(budget)
   })
 
-  it('is nothing when the prompt alone costs more than the quote', () => {
+  it('is nothing when the prompt alone costs more than the quote', async () => {
     const dense = [{ role: 'user', content: '! ? ; : '.repeat(2_000) }]
     const request = parse({ model: 'drain-local', messages: dense, max_tokens: 1 })
-    expect(coveredTokens(request, promptTokens(request))).toBe(0)
+    expect(coveredTokens(request, await promptTokens(request))).toBe(0)
   })
 
-  it('counts a JSON schema as input, which the quote does not know', () => {
+  it('counts a JSON schema as input, which the quote does not know', async () => {
     const schema = {
       type: 'json_schema',
       json_schema: { name: 'x', schema: { description: 'word '.repeat(500) } },
     }
     const plain = parse({ model: 'drain-local', messages })
     const structured = parse({ model: 'drain-local', messages, response_format: schema })
-    expect(promptTokens(structured)).toBeGreaterThan(promptTokens(plain) + 500)
+    expect(await promptTokens(structured)).toBeGreaterThan((await promptTokens(plain)) + 500)
+  })
+
+  it.each([
+    [1, 1],
+    [1, 3],
+    [500, 1],
+    [500, 16],
+  ])('ends where coveredPromptTokens says: max_tokens %d, n %d', (max_tokens, n) => {
+    const request = parse({ model: 'drain-local', messages, max_tokens, n })
+    const most = coveredPromptTokens(request)
+    expect(most).toBeGreaterThanOrEqual(request.quote.inputTokens)
+    expect(coveredTokens(request, most)).toBeGreaterThan(0)
+    expect(coveredTokens(request, most + 1)).toBe(0)
   })
 })

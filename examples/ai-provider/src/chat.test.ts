@@ -7,7 +7,13 @@ import { parseModels } from './models.ts'
 import { openAiUpstream } from './openai.ts'
 import { countTokens } from './tokens.ts'
 import type { JsonObject } from './upstream.ts'
-import { chunk, sendEvents, startWireUpstream, type WireUpstream } from './wireUpstream.fixture.ts'
+import {
+  chunk,
+  sendEvents,
+  startWireUpstream,
+  type WireUpstream,
+  writeEvents,
+} from './wireUpstream.fixture.ts'
 
 /** A base unit per token in, two per token out. */
 const models = parseModels('some-model=0.001/0.002,thinker=0.001/0.002/reasoning', 0)
@@ -21,11 +27,14 @@ beforeEach(async () => {
 afterEach(() => upstream.close())
 
 /** Asks the upstream as the chat route does, and collects what would be charged. */
-async function ask(fields: JsonObject = {}, options: { timeoutMs?: number; take?: number } = {}) {
+async function ask(
+  fields: JsonObject = {},
+  options: { timeoutMs?: number; take?: number; abort?: AbortController } = {},
+) {
   const request = parseChatRequest({ model: 'some-model', messages, max_tokens: 50, ...fields }, models)
   const client = openAiUpstream({ baseUrl: upstream.baseUrl, apiKey, timeoutMs: options.timeoutMs ?? 5_000 })
   const log = vi.fn<(message: string) => void>()
-  const abort = new AbortController()
+  const { abort = new AbortController() } = options
   const events: MeteredEvent[] = []
   let charged: bigint | undefined
   let failure: unknown
@@ -48,12 +57,16 @@ async function ask(fields: JsonObject = {}, options: { timeoutMs?: number; take?
       return new Response()
     },
   }
-  const response = await answer(request, { models, upstreamOf: () => client, log }, till)
+  const response = await answer(
+    request,
+    { models, upstreamOf: () => client, maxBodyBytes: 1_000_000, log },
+    till,
+  )
   await reading
   const body = reading ? undefined : ((await response.json()) as JsonObject)
   const chunks = events.map(({ data }) => JSON.parse(data) as JsonObject)
   const costs = events.map(({ cost }) => cost)
-  const inputTokens = promptTokens(request)
+  const inputTokens = await promptTokens(request)
   return { request, status: response.status, body, chunks, costs, charged, failure, log, inputTokens }
 }
 
@@ -157,6 +170,14 @@ describe('a whole answer', () => {
     await upstream.hungUp
     upstream.answer = (response) => void response.destroy()
     expect((await ask()).status).toBe(502)
+  })
+
+  it('is refused and free when the prompt has more tokens than are paid for', async () => {
+    const dense = [{ role: 'user', content: '! ? ; : '.repeat(2_000) }]
+    const { body, status, charged } = await ask({ messages: dense, max_tokens: 1 })
+    expect([status, charged]).toEqual([400, undefined])
+    expect(body).toMatchObject({ error: { code: 'prompt_not_covered' } })
+    expect(upstream.received).toHaveLength(0)
   })
 
   it('takes the key to no other host', async () => {
@@ -304,6 +325,54 @@ describe('a stream', () => {
     const { chunks, costs } = await ask({ stream: true, model: 'thinker' }, { take: 1 })
     expect(chunks).toEqual([spoken[0]])
     expect(costs).toEqual([14n + 60n])
+  })
+
+  describe('that nobody waits for any more before its first event', () => {
+    /** Accepts the request, has the channel close, and answers only then. */
+    const closeBefore = (events: (JsonObject | string)[], last: 'end' | 'stall') => {
+      const abort = new AbortController()
+      upstream.answer = async (response) => {
+        response.writeHead(200, { 'Content-Type': 'text/event-stream' }).flushHeaders()
+        abort.abort()
+        await new Promise((resolve) => setTimeout(resolve, 50))
+        writeEvents(response, events)
+        if (last === 'end') response.end()
+      }
+      return abort
+    }
+
+    it('costs the input and the reasoning up to where it is stopped', async () => {
+      const abort = closeBefore([chunk({ reasoning_content: 'Paris, in May?' })], 'stall')
+      const { status, body, charged, inputTokens } = await ask({ stream: true }, { abort })
+      expect(status).toBe(410)
+      expect(body).toMatchObject({ error: { code: 'channel_closing' } })
+      expect(charged).toBe(BigInt(inputTokens + 2 * countTokens('Paris, in May?')))
+      await upstream.hungUp
+    })
+
+    it('costs all of the reasoning that happens in secret: its upstream is read to the end', async () => {
+      const abort = closeBefore([...spoken, end, usageChunk(14, 30), '[DONE]'], 'end')
+      const { status, charged } = await ask({ stream: true, model: 'thinker' }, { abort })
+      expect([status, charged]).toEqual([410, 14n + 60n])
+    })
+
+    it('costs the quote at most', async () => {
+      const abort = closeBefore([...spoken, end, usageChunk(14, 10_000), '[DONE]'], 'end')
+      const { charged, request } = await ask({ stream: true, model: 'thinker' }, { abort })
+      expect(charged).toBe(request.quote.amount)
+    })
+
+    it('is free when the upstream fails, or was not asked yet', async () => {
+      const failing = closeBefore([], 'end')
+      expect(await ask({ stream: true }, { abort: failing })).toMatchObject({
+        status: 502,
+        charged: undefined,
+      })
+      const abort = new AbortController()
+      abort.abort()
+      expect(await ask({ stream: true }, { abort })).toMatchObject({ status: 410, charged: undefined })
+      expect(upstream.received).toHaveLength(1)
+    })
   })
 
   it('reads events cut anywhere, with carriage returns and comments', async () => {

@@ -1,27 +1,25 @@
 /** `POST /v1/chat/completions`: what is asked, what it may cost, the answer and its real cost. */
 import { InvalidRequestError, type MeteredEvent, type Paywall, sse } from '@drain-protocol/sdk'
 import { type ChatRequest, parseChatRequest, UnknownModelError } from './ChatRequest.ts'
-import { coveredTokens, meterCompletion, promptTokens } from './metering.ts'
+import { coveredPromptTokens, coveredTokens, meterCompletion, promptTokens } from './metering.ts'
 import { meterStream } from './meterStream.ts'
 import type { Model } from './models.ts'
 import { readJson } from './readJson.ts'
 import { problem } from './responses.ts'
 import { type Upstream, UpstreamError } from './upstream.ts'
 
-/** Holds the prompt of the largest models. */
-const maxBodyBytes = 1_048_576
-
 /** What the chat route serves, and who answers. */
 export type ChatService = {
   models: ReadonlyMap<string, Model>
   upstreamOf(model: Model): Upstream
+  maxBodyBytes: number
   /** Tells the operator what went wrong upstream. */
   log(message: string): void
 }
 
 /** Where the cost of an answer goes. */
 export type Till = {
-  /** Ends a stream early. */
+  /** Aborted when nobody is to get more of the answer: the channel closes, or the consumer has left. */
   signal: AbortSignal
   charge(cost: bigint): void
   stream(events: AsyncIterable<MeteredEvent>): Response
@@ -33,7 +31,7 @@ export async function paidChat(request: Request, paywall: Paywall, service: Chat
   if (chat instanceof Response) return chat
   return paywall.handle(request, chat.quote.amount, (payment) =>
     answer(chat, service, {
-      signal: payment.signal,
+      signal: AbortSignal.any([payment.signal, request.signal]),
       charge: (cost) => payment.charge(cost),
       stream: (events) => sse(payment, events),
     }),
@@ -43,7 +41,7 @@ export async function paidChat(request: Request, paywall: Paywall, service: Chat
 /** The request, or the response that refuses it. */
 export async function readChatRequest(
   request: Request,
-  { models }: ChatService,
+  { models, maxBodyBytes }: ChatService,
 ): Promise<ChatRequest | Response> {
   const body = await readJson(request, maxBodyBytes)
   if (!body.ok) return problem(body.status, 'invalid_request', body.message)
@@ -56,24 +54,39 @@ export async function readChatRequest(
   }
 }
 
-/** Has a request answered and reports its cost to the till. What fails before its first output costs nothing. */
+/**
+ * Has a request answered and reports its cost to the till. What the upstream fails at before its first output costs nothing.
+ * What it works at is finished and charged, or stopped and charged once its first output has told what it costs, whether or not
+ * anybody still waits: the upstream charges it too, and leaving early must not be a way around that.
+ */
 export async function answer(request: ChatRequest, service: ChatService, till: Till): Promise<Response> {
-  const inputTokens = promptTokens(request)
+  const coveredInput = coveredPromptTokens(request)
+  const inputTokens = await promptTokens(request, coveredInput)
   const maxTokens = coveredTokens(request, inputTokens)
   if (maxTokens < 1) {
     return problem(
       400,
       'prompt_not_covered',
-      `The prompt has ${inputTokens} tokens, more than the price of this request covers. Raise max_tokens.`,
+      `The prompt has more than the ${coveredInput} tokens that the price of this request covers. Raise max_tokens.`,
     )
   }
+  if (till.signal.aborted) return nobodyWaits()
   const upstream = service.upstreamOf(request.model)
   try {
     if (request.isStream) {
-      const chunks = upstream.stream(request, maxTokens, till.signal)
-      return till.stream(await started(meterStream(chunks, request, { inputTokens, maxTokens })))
+      const stop = new AbortController()
+      const chunks = upstream.stream(request, maxTokens, stop.signal)
+      const events = meterStream(chunks, request, { inputTokens, maxTokens })
+      const first = await events.next()
+      if (till.signal.aborted) {
+        if (!first.done) till.charge(first.value.cost)
+        // Ends the upstream; the charge stands, whether that goes well or not.
+        events.return().catch(() => {})
+        return nobodyWaits()
+      }
+      till.signal.addEventListener('abort', () => stop.abort(), { once: true })
+      return till.stream(resumed(first, events))
     }
-    // Not ended when the channel closes or the consumer leaves: it is paid for upstream, so it is finished and charged.
     const whole = await upstream.chat(request, maxTokens, new AbortController().signal)
     const { completion, cost } = meterCompletion(whole, request, inputTokens)
     till.charge(cost)
@@ -85,9 +98,14 @@ export async function answer(request: ChatRequest, service: ChatService, till: T
   }
 }
 
-/** The same events once the first one is there: until then a failure can still be told by the status. */
-async function started(events: AsyncGenerator<MeteredEvent>): Promise<AsyncIterable<MeteredEvent>> {
-  let first: IteratorResult<MeteredEvent> | undefined = await events.next()
+/** The answer to a consumer that has closed its channel or left. Not an error that clients try again on. */
+function nobodyWaits(): Response {
+  return problem(410, 'channel_closing', 'The channel closed before the answer began.')
+}
+
+/** All events, when the first one was taken already: until it is there, a failure can still be told by the status. */
+function resumed<event>(taken: IteratorResult<event>, events: AsyncGenerator<event>): AsyncIterable<event> {
+  let first: IteratorResult<event> | undefined = taken
   const iterator = {
     async next() {
       const next = first ?? (await events.next())

@@ -68,6 +68,8 @@ describe('readConfig', () => {
     ['MIN_DEPOSIT', '1e3', 'not a valid amount'],
     ['MAX_DURATION', '2 weeks', 'not a valid duration'],
     ['CLAIM_INTERVAL', '30d', 'less than 24 days'],
+    ['CLAIM_THRESHOLD', '-1', 'not a valid amount'],
+    ['MAX_BODY_BYTES', '1e9', 'whole number from 1024'],
     ['ADMIN_TOKEN', 'secret', 'at least 16 characters'],
     ['FREE_ROUTE', 'yes', '1 or 0'],
     ['MODELS', 'gpt-9', 'the price of gpt-9 is unknown'],
@@ -105,7 +107,7 @@ it('is documented to the last variable', async () => {
     ['./config.ts', '../env.example', '../README.md'].map(read),
   )
   const names = new Set(source?.match(/(?<=')[A-Z]+(?:_[A-Z]+)*(?=')/g))
-  expect(names.size).toBe(23)
+  expect(names.size).toBe(24)
   for (const name of names) {
     expect(example).toMatch(new RegExp(`^(# )?${name}=`, 'm'))
     expect(readme).toContain(`\`${name}\``)

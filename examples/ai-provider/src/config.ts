@@ -24,12 +24,9 @@ export type Config = {
   /** USDC. */
   minPayout: string
   adminToken: string | undefined
-  claims: {
-    /** Milliseconds between rounds; 0 for none. */
-    intervalMs: number
-    /** Base units that a channel must owe to be claimed ahead of its expiry. */
-    threshold: bigint
-  }
+  /** When channels are claimed and settled: a duration and USDC, as they were written. `false`: another process does it. */
+  settle: { interval: string; threshold: string } | false
+  maxBodyBytes: number
   /** Serves `/free/v1/chat/completions` too. */
   hasFreeRoute: boolean
 }
@@ -91,6 +88,9 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   const usdcAddress = optional('USDC_ADDRESS', parseAddress)
   const apiKey = setting('OPENAI_API_KEY')
   const margin = withDefault('MARGIN_PERCENT', '20', parsePercent)
+  const interval = withDefault('CLAIM_INTERVAL', '1m', (text) =>
+    text === '0' ? text : checked(parseMilliseconds)(text),
+  )
   const config: Config = {
     account: required('PROVIDER_PRIVATE_KEY', keyAdvice, parseKey),
     chainId,
@@ -120,12 +120,11 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     },
     minPayout: withDefault('MIN_PAYOUT', '0.01', checked(Usdc.parse)),
     adminToken: optional('ADMIN_TOKEN', parseToken),
-    claims: {
-      intervalMs: withDefault('CLAIM_INTERVAL', '10m', (text) =>
-        text === '0' ? 0 : parseMilliseconds(text),
-      ),
-      threshold: withDefault('CLAIM_THRESHOLD', '1', Usdc.parse),
+    settle: interval !== '0' && {
+      interval,
+      threshold: withDefault('CLAIM_THRESHOLD', '10', checked(Usdc.parse)),
     },
+    maxBodyBytes: withDefault('MAX_BODY_BYTES', '262144', wholeNumber(1_024, 16_777_216)),
     hasFreeRoute: withDefault('FREE_ROUTE', '0', parseSwitch),
   }
 

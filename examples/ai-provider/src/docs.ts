@@ -12,7 +12,8 @@ A request is quoted, before it is answered, at
   + output price x max_tokens x n.
 max_tokens should always be given: without it the quote covers the model's defaultMaxTokens (see /v1/pricing). What is
 charged is the tokens really used, at most the quote. Tool calls and reasoning are output. An answer that fails before its
-first word costs nothing; one that ends early costs what was sent.
+first word costs nothing; one that ends early costs what was sent. One that you leave before its first word is charged too, for
+the input and what the model has done.
 
 Not taken: images, audio, files, "functions" (use "tools"), "prediction", "web_search_options".`
 }

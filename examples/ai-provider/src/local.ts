@@ -41,7 +41,7 @@ export function localUpstream(): Upstream {
         logprobs: null,
         finish_reason: finishReason,
       }))
-      return { ...envelope(request, 'chat.completion'), choices, usage: usageOf(request, answers) }
+      return { ...envelope(request, 'chat.completion'), choices, usage: await usageOf(request, answers) }
     },
 
     async *stream(request, maxTokens, signal) {
@@ -59,7 +59,7 @@ export function localUpstream(): Upstream {
         }
         yield say(index, {}, finishReason)
       }
-      yield { ...chunk, choices: [], usage: usageOf(request, answers) }
+      yield { ...chunk, choices: [], usage: await usageOf(request, answers) }
     },
   }
 }
@@ -113,9 +113,9 @@ function envelope({ model, messages, parameters }: ChatRequest, object: string):
   return { id: `chatcmpl-${id}`, object, created: Math.floor(Date.now() / 1_000), model: model.id }
 }
 
-function usageOf(request: ChatRequest, answers: Answer[]): JsonObject {
+async function usageOf(request: ChatRequest, answers: Answer[]): Promise<JsonObject> {
   const outputTokens = answers.reduce((sum, { tokens }) => sum + tokens, 0)
-  return toUsageJson({ inputTokens: promptTokens(request), outputTokens })
+  return toUsageJson({ inputTokens: await promptTokens(request), outputTokens })
 }
 
 /** Numbers from 0 to 1 that depend on nothing but the key: FNV-1a into mulberry32. */

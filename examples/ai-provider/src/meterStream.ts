@@ -4,6 +4,9 @@ import { addOutput, costOf, judgeUsage, readUsage, toUsageJson } from './meterin
 import { OutputMeter } from './OutputMeter.ts'
 import { type JsonObject, UpstreamError } from './upstream.ts'
 
+/** An event that always says what the stream costs up to it. */
+export type PricedEvent = MeteredEvent & { cost: bigint }
+
 /**
  * Prices a stream as it goes: each event carries the cost up to and including it, the input and the output so far. The chunks
  * that finish it are held until the upstream has told its usage, and carry the real cost.
@@ -16,7 +19,7 @@ export async function* meterStream(
   chunks: AsyncIterable<JsonObject>,
   request: ChatRequest,
   limits: { inputTokens: number; maxTokens: number },
-): AsyncGenerator<MeteredEvent> {
+): AsyncGenerator<PricedEvent, void> {
   const { inputTokens } = limits
   // Upstreams with another vocabulary may count a little less than we do, and are within their right.
   const mostTokens = Math.ceil(limits.maxTokens * request.choices * 1.1) + 16
@@ -68,6 +71,6 @@ export async function* meterStream(
   }
 }
 
-function toEvent(chunk: JsonObject, cost: bigint): MeteredEvent {
+function toEvent(chunk: JsonObject, cost: bigint): PricedEvent {
   return { data: JSON.stringify(chunk), cost }
 }

@@ -2,26 +2,26 @@
 import { Pricing } from '@drain-protocol/sdk'
 import { type ChatRequest, isObject } from './ChatRequest.ts'
 import { OutputMeter } from './OutputMeter.ts'
-import { countTokens } from './tokens.ts'
+import { countTokensUpTo } from './tokens.ts'
 import { type JsonObject, UpstreamError } from './upstream.ts'
 
 export type Usage = { inputTokens: number; outputTokens: number }
 
 /**
  * Tokens of everything that the model reads, by o200k and OpenAI's overhead of three per message and three for the answer.
- * `response_format` counts too: a JSON schema is input like any other.
+ * `response_format` counts too: a JSON schema is input like any other. Counts no further than `most`.
  */
-export function promptTokens({ messages, tools, parameters }: ChatRequest): number {
-  let tokens = 3
+export async function promptTokens(request: ChatRequest, most = Number.POSITIVE_INFINITY): Promise<number> {
+  const overhead = 3 + 3 * request.messages.length
+  return overhead + (await countTokensUpTo(most - overhead, promptTexts(request)))
+}
+
+function* promptTexts({ messages, tools, parameters }: ChatRequest): Generator<string> {
   for (const { content, ...fields } of messages) {
-    tokens += 3
-    for (const text of [...texts(content), ...Object.values(fields).flatMap(texts)])
-      tokens += countTokens(text)
+    yield* texts(content)
+    for (const field of Object.values(fields)) yield* texts(field)
   }
-  for (const read of [tools, parameters.response_format]) {
-    if (read !== undefined) tokens += countTokens(JSON.stringify(read))
-  }
-  return tokens
+  for (const read of [tools, parameters.response_format]) if (read !== undefined) yield JSON.stringify(read)
 }
 
 function texts(value: unknown): string[] {
@@ -47,6 +47,14 @@ export function coveredTokens({ model, quote, choices }: ChatRequest, inputToken
   if (left < 0n) return 0
   if (outputPer1k === 0n) return quote.maxTokens
   return Math.min(quote.maxTokens, Number(left / outputPer1k / BigInt(choices)))
+}
+
+/** The longest prompt that the quote covers together with one token of each answer. */
+export function coveredPromptTokens({ model, quote, choices }: ChatRequest): number {
+  const { inputPer1k, outputPer1k } = model.pricing
+  if (inputPer1k === 0n) return Number.POSITIVE_INFINITY
+  const left = quote.amount * ratePerBaseUnit * 1_000n - BigInt(choices) * outputPer1k
+  return Math.max(quote.inputTokens, Number(left / inputPer1k))
 }
 
 /** The cost in base units: at most the quote, whatever the upstream says. */

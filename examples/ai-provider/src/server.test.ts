@@ -9,6 +9,7 @@ import { toHex } from 'viem'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { readConfig } from './config.ts'
 import { type RunningServer, startServer } from './server.ts'
+import { chunk, startWireUpstream, writeEvents } from './wireUpstream.fixture.ts'
 
 let chain: LocalChain
 let folder: string
@@ -105,6 +106,73 @@ describe('paid by the OpenAI SDK', () => {
   })
 })
 
+describe('reasoning in secret that the consumer does not wait for', () => {
+  const usage = { prompt_tokens: 10, completion_tokens: 30 }
+  const events = [
+    chunk({ content: 'Yes.' }),
+    chunk({}, 'stop'),
+    chunk({}, null, { choices: [], usage }),
+    '[DONE]',
+  ]
+
+  const adminToken = 'a token of the operator'
+
+  it.each(['closes the channel', 'hangs up'])('is charged when it %s', async (how) => {
+    const upstream = await startWireUpstream()
+    const provider = await startServer(
+      readConfig(
+        environment({
+          DATABASE: join(folder, `${how}.db`),
+          OPENAI_BASE_URL: upstream.baseUrl,
+          OPENAI_API_KEY: 'any',
+          MODELS: 'thinker=0.001/0.002/reasoning',
+          MARGIN_PERCENT: '0',
+          ADMIN_TOKEN: adminToken,
+        }),
+      ),
+      log,
+    )
+    /** Resolves once the upstream has accepted the request, to what ends its reasoning. */
+    const reasoning = new Promise<() => void>((resolve) => {
+      upstream.answer = (response) => {
+        response.writeHead(200, { 'Content-Type': 'text/event-stream' }).flushHeaders()
+        resolve(() => {
+          writeEvents(response, events)
+          response.end()
+        })
+      }
+    })
+    try {
+      const client = createClient()
+      const leave = new AbortController()
+      const answer = client
+        .fetch(`${provider.url}/v1/chat/completions`, {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json' },
+          body: JSON.stringify({ model: 'thinker', messages, max_tokens: 100, stream: true }),
+          signal: leave.signal,
+        })
+        .then(({ status }) => status)
+        .catch(() => 'left')
+      const finish = await reasoning
+      if (how === 'hangs up') leave.abort()
+      const closing = client.closeAll()
+      const Authorization = `Bearer ${adminToken}`
+      await vi.waitFor(async () => {
+        const stats = await fetch(`${provider.url}/v1/admin/stats`, { headers: { Authorization } })
+        expect(await stats.json()).toMatchObject({ closing: 1 })
+      })
+      finish()
+      const [closed] = await closing
+      expect(closed && Usdc.parse(closed.finalAmount)).toBe(10n + 60n)
+      expect(await answer).toBe(how === 'hangs up' ? 'left' : 410)
+    } finally {
+      await provider.close()
+      await upstream.close()
+    }
+  })
+})
+
 describe('unpaid', () => {
   it('is quoted by a 402', async () => {
     const response = await post('/v1/chat/completions', ask)
@@ -124,7 +192,7 @@ describe('unpaid', () => {
     [400, { ...ask, messages: [{ role: 'user', content: [{ type: 'image_url' }] }] }],
     [404, { ...ask, model: 'constructor' }],
     [404, { ...ask, model: '__proto__' }],
-    [413, `"${'x'.repeat(2 ** 20)}"`],
+    [413, `"${'x'.repeat(2 ** 18)}"`],
   ])('is refused with %d when it is malformed', async (status, body) => {
     const response = await post('/v1/chat/completions', body)
     expect(response.status).toBe(status)

@@ -9,7 +9,6 @@ import { createAdaptorServer } from '@hono/node-server'
 import { Hono } from 'hono'
 import { type ChatService, paidChat } from './chat.ts'
 import { checkChain } from './checkChain.ts'
-import { startClaims } from './claims.ts'
 import type { Config } from './config.ts'
 import { describeService } from './docs.ts'
 import { freeChat } from './free.ts'
@@ -50,6 +49,7 @@ export async function startServer(
     name,
     terms,
     minPayout,
+    settle,
     adminToken,
   } = config
   const paywall = createPaywall({
@@ -65,8 +65,11 @@ export async function startServer(
     docs: describeService(models),
     adminToken,
     minPayout,
+    settle,
+    log,
   })
-  const service: ChatService = { models, upstreamOf: chooseUpstream(config), log }
+  const { maxBodyBytes } = config
+  const service: ChatService = { models, upstreamOf: chooseUpstream(config), maxBodyBytes, log }
 
   const app = new Hono()
   app.post('/v1/chat/completions', (context) => paidChat(context.req.raw, paywall, service))
@@ -87,11 +90,10 @@ export async function startServer(
   })
   // Such as too many open files: nothing to stop for.
   server.on('error', (error) => log(`the server reports: ${error.message}`))
-  const claims = startClaims(paywall, config, log)
   return {
     url: `http://${urlHost(config.host)}:${port}`,
     async close() {
-      await Promise.all([claims.stop(), stopListening(server)])
+      await stopListening(server)
       await paywall.close()
     },
   }

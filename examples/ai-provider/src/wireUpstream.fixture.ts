@@ -43,6 +43,11 @@ export async function startWireUpstream(): Promise<WireUpstream> {
 /** Sends server-sent events; strings go as they are. */
 export function sendEvents(response: ServerResponse, events: (JsonObject | string)[]): void {
   response.writeHead(200, { 'Content-Type': 'text/event-stream' })
+  writeEvents(response, events)
+}
+
+/** The same where the answer has begun. */
+export function writeEvents(response: ServerResponse, events: (JsonObject | string)[]): void {
   for (const event of events) {
     response.write(`data: ${typeof event === 'string' ? event : JSON.stringify(event)}\n\n`)
   }

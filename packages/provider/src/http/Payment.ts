@@ -61,6 +61,11 @@ export class Payment {
     this.#cost = cost
   }
 
+  /** What was reported so far, in base units. */
+  get reported(): bigint {
+    return this.#cost ?? 0n
+  }
+
   /** Says that the response's body settles this payment at its end, as a metered stream does. */
   defer(): void {
     this.#isDeferred = true

@@ -12,7 +12,7 @@ import { createPublicClient, createWalletClient, defineChain, type Hex, http, ty
 import { ChainUnavailableError, type Confirmations, createChannelReader } from '../chain/ChannelReader.ts'
 import { rpcUrlOf } from '../chain/rpcUrlOf.ts'
 import type { ChannelFacts, ChannelState, Ledger, LedgerOpener } from '../ledger/Ledger.ts'
-import { type Rounds, type RoundsInput, startRounds } from '../settle/rounds.ts'
+import { planRounds, type Rounds, type RoundsInput, startRounds } from '../settle/rounds.ts'
 import { type Closing, createSettlement, type Settlement } from '../settle/Settlement.ts'
 import * as Terms from '../verify/Terms.ts'
 import { verifyVoucher } from '../verify/verifyVoucher.ts'
@@ -139,9 +139,11 @@ export function createPaywall(config: PaywallConfig): Paywall {
   const client = createPublicClient({ chain, transport })
   const walletClient = createWalletClient({ account, chain, transport })
   const channels = createChannelReader({ client, deployment, confirmations: config.confirmations, clock })
-  const ledger = config.ledger({ chainId, contract: deployment.contract, provider })
   const log = config.log ?? console.warn
   const minPayout = Usdc.parse(config.minPayout ?? '0.01')
+  const plan = config.settle === false ? undefined : planRounds(config.settle ?? {}, terms)
+  // Last, so that no file stays open when something else is wrong.
+  const ledger = config.ledger({ chainId, contract: deployment.contract, provider })
   const settlement = createSettlement({
     account,
     walletClient,
@@ -307,18 +309,16 @@ export function createPaywall(config: PaywallConfig): Paywall {
   }
 
   const rounds =
-    config.settle === false
-      ? undefined
-      : startRounds(config.settle ?? {}, {
-          deployment,
-          terms,
-          ledger,
-          settlement,
-          minPayout,
-          now: channels.now,
-          closeChannel,
-          log,
-        })
+    plan &&
+    startRounds(plan, {
+      deployment,
+      ledger,
+      settlement,
+      minPayout,
+      now: channels.now,
+      closeChannel,
+      log,
+    })
 
   const paywall: Paywall = {
     config,

@@ -22,15 +22,31 @@ export type Rounds = {
 /** Rounds that have to fit into the time before an expiry in which nothing is served any more. */
 const roundsPerMargin = 3n
 
+/** Seconds between rounds, and base units from which a running channel is claimed. */
+export type RoundsPlan = { interval: bigint; threshold: bigint }
+
 /**
- * Runs a round now and then, from when it is made.
- * @throws {DrainError} `settle_interval`: too long for the shortest channel. @throws {InvalidAmountError}
+ * @throws {DrainError} `settle_interval`: too long for the shortest channel.
+ * @throws {InvalidAmountError | InvalidDurationError}
  */
+export function planRounds(input: RoundsInput, terms: Terms.Terms): RoundsPlan {
+  const interval = Duration.parse(input.interval ?? '1m')
+  const threshold = Usdc.parse(input.threshold ?? '10')
+  if (interval * roundsPerMargin * 10n <= terms.minDuration) return { interval, threshold }
+  throw new DrainError(
+    'settle_interval',
+    `Settling every ${Duration.format(interval)} is too slow for channels of ${Duration.format(terms.minDuration)}.`,
+    {
+      action: `Use an interval of at most a ${roundsPerMargin * 10n}th of the terms' minDuration, or raise that.`,
+    },
+  )
+}
+
+/** Runs a round now and then, from when it is made. */
 export function startRounds(
-  input: RoundsInput,
+  { interval, threshold }: RoundsPlan,
   provider: {
     deployment: Deployment.Deployment
-    terms: Terms.Terms
     ledger: Ledger
     settlement: Settlement
     /** Base units. */
@@ -41,16 +57,7 @@ export function startRounds(
     log: (message: string) => void
   },
 ): Rounds {
-  const { deployment, terms, ledger, settlement, minPayout, now, closeChannel, log } = provider
-  const interval = Duration.parse(input.interval ?? '1m')
-  const threshold = Usdc.parse(input.threshold ?? '10')
-  if (interval * roundsPerMargin * 10n > terms.minDuration) {
-    throw new DrainError(
-      'settle_interval',
-      `Settling every ${Duration.format(interval)} is too slow for channels of ${Duration.format(terms.minDuration)}.`,
-      { action: `Use an interval of at most a ${roundsPerMargin * 10n}th of minDuration, or raise that.` },
-    )
-  }
+  const { deployment, ledger, settlement, minPayout, now, closeChannel, log } = provider
 
   async function settle(state: ChannelState): Promise<void> {
     const { channelId, charged, claimed, finalAmount, expiry } = state

@@ -23,7 +23,7 @@ const encoder = new TextEncoder()
 export function sse(payment: Payment, events: AsyncIterable<MeteredEvent>): Response {
   payment.defer()
   const iterator = events[Symbol.asyncIterator]()
-  let metered = 0n
+  let metered = payment.reported
 
   async function* frames(): AsyncGenerator<string> {
     try {
