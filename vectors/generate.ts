@@ -5,9 +5,12 @@
  *   node vectors/generate.ts           writes vectors/*.json
  *   node vectors/generate.ts --check   fails when a committed file differs
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import {
+  type Address,
+  concat,
   encodeAbiParameters,
+  getAddress,
   type Hex,
   hashDomain,
   hashStruct,
@@ -15,6 +18,8 @@ import {
   keccak256,
   parseSignature,
   serializeSignature,
+  size,
+  slice,
   stringToHex,
   zeroAddress,
   zeroHash,
@@ -55,19 +60,49 @@ const types = {
     { name: 'signer', type: 'address' },
     { name: 'salt', type: 'bytes32' },
   ],
+  // EIP-3009, signed for the token.
+  ReceiveWithAuthorization: [
+    { name: 'from', type: 'address' },
+    { name: 'to', type: 'address' },
+    { name: 'value', type: 'uint256' },
+    { name: 'validAfter', type: 'uint256' },
+    { name: 'validBefore', type: 'uint256' },
+    { name: 'nonce', type: 'bytes32' },
+  ],
 } as const
 
-const domainSeparator = hashDomain({
-  domain: { ...domain, chainId: BigInt(chainId) },
-  types: {
-    EIP712Domain: [
-      { name: 'name', type: 'string' },
-      { name: 'version', type: 'string' },
-      { name: 'chainId', type: 'uint256' },
-      { name: 'verifyingContract', type: 'address' },
-    ],
-  },
-})
+const separatorOf = (domain: {
+  name: string
+  version: string
+  chainId: number | bigint
+  verifyingContract: Address
+}) =>
+  hashDomain({
+    domain: { ...domain, chainId: BigInt(domain.chainId) },
+    types: {
+      EIP712Domain: [
+        { name: 'name', type: 'string' },
+        { name: 'version', type: 'string' },
+        { name: 'chainId', type: 'uint256' },
+        { name: 'verifyingContract', type: 'address' },
+      ],
+    },
+  })
+const domainSeparator = separatorOf(domain)
+
+const channelIdOf = (kind: bigint, chainId: bigint, contract: Address, opening: Hex) =>
+  keccak256(
+    encodeAbiParameters(
+      [{ type: 'uint256' }, { type: 'uint256' }, { type: 'address' }, { type: 'bytes32' }],
+      [kind, chainId, contract, opening],
+    ),
+  )
+
+/** Numbers become decimal strings: JSON has none that are wide enough. */
+const text = <fields extends Record<string, unknown>>(fields: fields) =>
+  Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [name, typeof value === 'bigint' ? `${value}` : value]),
+  ) as { [name in keyof fields]: fields[name] extends bigint ? string : fields[name] }
 
 // --- signatures
 
@@ -212,12 +247,7 @@ const openingTerms = [
 const openings = openingTerms.map(({ kind, ...terms }) => {
   const message = { consumer: consumer.address, provider: provider.address, ...terms }
   const opening = hashStruct({ data: message, primaryType: 'Opening', types })
-  const channelId = keccak256(
-    encodeAbiParameters(
-      [{ type: 'uint256' }, { type: 'uint256' }, { type: 'address' }, { type: 'bytes32' }],
-      [kind, BigInt(chainId), contract, opening],
-    ),
-  )
+  const channelId = channelIdOf(kind, BigInt(chainId), contract, opening)
   const { amount, duration } = terms
   return {
     ...message,
@@ -228,6 +258,202 @@ const openings = openingTerms.map(({ kind, ...terms }) => {
     contract,
     opening,
     channelId,
+  }
+})
+
+// --- vouchers of session keys: the signature carries the proof of the opening
+
+const sessionKeyKey = key('session key')
+const sessionKey = privateKeyToAccount(sessionKeyKey)
+
+/** What a proof is made of: the opening's words that the contract doesn't store. */
+type Proof = { kind: bigint; duration: bigint; signer: bigint; salt: Hex }
+const proofOf = ({ kind, duration, signer, salt }: Proof) =>
+  encodeAbiParameters(
+    [{ type: 'uint256' }, { type: 'uint256' }, { type: 'uint256' }, { type: 'bytes32' }],
+    [kind, duration, signer, salt],
+  )
+
+const sessionOpenings = [
+  { kind: 0n, amount: 1_000_000n, duration: 86_400n, salt: zeroHash },
+  { kind: 0n, amount: 2n ** 64n - 1n, duration: 31_536_000n, salt: `0x${word(1n)}` as Hex },
+  { kind: 1n, amount: 10_000_000n, duration: 604_800n, salt: keccak256(stringToHex('salt')) },
+  { kind: 1n, amount: 1n, duration: 1n, salt: `0x${'ff'.repeat(32)}` as Hex },
+].map(({ kind, ...terms }) => {
+  const message = {
+    consumer: consumer.address,
+    provider: provider.address,
+    ...terms,
+    signer: sessionKey.address,
+  }
+  const opening = hashStruct({ data: message, primaryType: 'Opening', types })
+  return { kind, ...message, channelId: channelIdOf(kind, BigInt(chainId), contract, opening) }
+})
+
+const sessionVouchers = []
+for (const [index, opening] of sessionOpenings.entries()) {
+  const { kind, consumer, provider, amount: deposit, duration, signer, salt, channelId } = opening
+  const amount = deposit / 2n + 1n
+  const nonce = 2n ** BigInt(index * 20)
+  const typedData = { domain, types, primaryType: 'Voucher', message: { channelId, amount, nonce } } as const
+  const proof = proofOf({ kind, duration, signer: BigInt(signer), salt })
+  const signature = concat([await sessionKey.signTypedData(typedData), proof])
+  if (size(signature) !== 193) throw new Error('a session voucher has 193 bytes')
+  const digest = hashTypedData(typedData)
+  const terms = { kind, consumer, provider, deposit, duration, signer, salt }
+  sessionVouchers.push(text({ ...terms, channelId, amount, nonce, digest, proof, signature }))
+}
+
+// All on the third of these channels, and over the same digest. The valid one is sessionVouchers[2].
+const proven = sessionOpenings[2] as (typeof sessionOpenings)[number]
+const provenDigest = sessionVouchers[2]?.digest as Hex
+const own = await sign({ hash: provenDigest, privateKey: sessionKeyKey, to: 'hex' })
+const parts: Proof = { ...proven, signer: BigInt(proven.signer) }
+const consumersOwn = await sign({ hash: provenDigest, privateKey: consumerKey, to: 'hex' })
+const strangerKey = key('stranger')
+const strangersOwn = await sign({ hash: provenDigest, privateKey: strangerKey, to: 'hex' })
+const strangerWord = BigInt(privateKeyToAccount(strangerKey).address)
+const { r: ownR, s: ownS, yParity: ownParity } = parseSignature(own)
+const behind = (changed: Partial<Proof>) => concat([own, proofOf({ ...parts, ...changed })])
+const invalidSessions: Record<string, Hex> = {
+  'no proof': own,
+  'the proof alone': proofOf(parts),
+  'the proof in front': concat([proofOf(parts), own]),
+  'a proof cut off by a byte': slice(behind({}), 0, 192),
+  'a proof cut off by a word': slice(behind({}), 0, 161),
+  'a byte behind the proof': concat([behind({}), '0x00']),
+  'two proofs': concat([behind({}), proofOf(parts)]),
+  'a proof of zeros': concat([own, `0x${'00'.repeat(128)}`]),
+  'another kind': behind({ kind: 0n }),
+  'an unknown kind': behind({ kind: 2n }),
+  'a kind with high bits': behind({ kind: 2n ** 255n + 1n }),
+  'another duration': behind({ duration: parts.duration + 1n }),
+  'another salt': behind({ salt: zeroHash }),
+  'no signer': behind({ signer: 0n }),
+  'a signer with bits above the address': behind({ signer: parts.signer | (1n << 160n) }),
+  'a signer with the highest bit': behind({ signer: parts.signer | (1n << 255n) }),
+  'a stranger that names itself': concat([strangersOwn, proofOf({ ...parts, signer: strangerWord })]),
+  'a stranger behind the true proof': concat([strangersOwn, proofOf(parts)]),
+  'the consumer, with the proof': concat([consumersOwn, proofOf(parts)]),
+  'the proof of another channel': concat([
+    own,
+    proofOf({ ...(sessionOpenings[0] as typeof proven), signer: parts.signer }),
+  ]),
+  'v 0 or 1': concat([raw(BigInt(ownR), BigInt(ownS), ownParity), proofOf(parts)]),
+  'high s': concat([raw(BigInt(ownR), order - BigInt(ownS), ownParity === 0 ? 28 : 27), proofOf(parts)]),
+  'all zero': concat([`0x${'00'.repeat(65)}`, proofOf(parts)]),
+}
+const invalidSessionSignatures = Object.entries(invalidSessions).map(([name, signature]) => ({
+  name,
+  signature,
+}))
+
+// --- gasless openings: the consumer's authorization for the token, with the opening's hash as its nonce
+
+const tokenDomain = {
+  name: 'USD Coin',
+  version: '2',
+  chainId,
+  verifyingContract: '0x3c499c542cEF5E3811e1192ce70d8cC03d5c3359', // USDC on Polygon
+} as const
+
+const authorizations = []
+for (const [index, signer] of [zeroAddress, sessionKey.address, sessionKey.address].entries()) {
+  const opening = {
+    consumer: consumer.address,
+    provider: provider.address,
+    amount: 10_000_000n + BigInt(index),
+    duration: 604_800n,
+    signer,
+    salt: keccak256(stringToHex(`salt ${index}`)),
+  }
+  const nonce = hashStruct({ data: opening, primaryType: 'Opening', types })
+  const validAfter = index === 0 ? 0n : 1_799_999_000n
+  const validBefore = index === 2 ? 2n ** 256n - 1n : 1_800_000_600n
+  const message = {
+    from: consumer.address,
+    to: contract,
+    value: opening.amount,
+    validAfter,
+    validBefore,
+    nonce,
+  } as const
+  const typedData = { domain: tokenDomain, types, primaryType: 'ReceiveWithAuthorization', message } as const
+  authorizations.push(
+    text({
+      ...opening,
+      channelId: channelIdOf(1n, BigInt(chainId), contract, nonce),
+      nonce,
+      validAfter,
+      validBefore,
+      digest: hashTypedData(typedData),
+      signature: await consumer.signTypedData(typedData),
+    }),
+  )
+}
+
+// --- everything that is hashed, over random input
+
+/** Random, and the same each time. Every fourth number is small. */
+const random = (index: number, name: string) => keccak256(stringToHex(`drain vectors: ${name} ${index}`))
+const randomAddress = (index: number, name: string) => getAddress(slice(random(index, name), 12))
+const randomNumber = (index: number, name: string) =>
+  BigInt(random(index, name)) >> (index % 4 === 3 ? 200n : 0n)
+
+const hashes = Array.from({ length: 200 }, (_, index) => {
+  const chainId = (BigInt(random(index, 'chain')) >> 192n) % 2n ** 63n
+  const contract = randomAddress(index, 'contract')
+  const token = randomAddress(index, 'token')
+  const kind = BigInt(index % 2)
+  const terms = {
+    consumer: randomAddress(index, 'consumer'),
+    provider: randomAddress(index, 'provider'),
+    amount: randomNumber(index, 'amount'),
+    duration: randomNumber(index + 1, 'duration'),
+    signer: index % 3 === 0 ? zeroAddress : randomAddress(index, 'signer'),
+    salt: random(index, 'salt'),
+  }
+  const voucher = { amount: randomNumber(index + 2, 'voucher'), nonce: randomNumber(index + 3, 'nonce') }
+  const validAfter = randomNumber(index, 'after')
+  const validBefore = randomNumber(index, 'before')
+
+  const opening = hashStruct({ data: terms, primaryType: 'Opening', types })
+  const channelId = channelIdOf(kind, chainId, contract, opening)
+  const domain = { name: 'DrainChannel', version: '1', chainId, verifyingContract: contract } as const
+  const tokenDomain = { name: 'USD Coin', version: '2', chainId, verifyingContract: token } as const
+  return {
+    ...text({
+      chainId,
+      contract,
+      token,
+      kind,
+      ...terms,
+      voucherAmount: voucher.amount,
+      nonce: voucher.nonce,
+    }),
+    ...text({ validAfter, validBefore, opening, channelId }),
+    domainSeparator: separatorOf(domain),
+    voucher: hashTypedData({ domain, types, primaryType: 'Voucher', message: { channelId, ...voucher } }),
+    closeAuthorization: hashTypedData({
+      domain,
+      types,
+      primaryType: 'CloseAuthorization',
+      message: { channelId, finalAmount: voucher.amount },
+    }),
+    tokenDomainSeparator: separatorOf(tokenDomain),
+    authorization: hashTypedData({
+      domain: tokenDomain,
+      types,
+      primaryType: 'ReceiveWithAuthorization',
+      message: {
+        from: terms.consumer,
+        to: contract,
+        value: terms.amount,
+        validAfter,
+        validBefore,
+        nonce: opening,
+      },
+    }),
   }
 })
 
@@ -306,15 +532,20 @@ const files = {
     channelRequests,
     invalidSignatures,
     openings,
+    sessionVouchers,
+    invalidSessionSignatures,
+    tokenDomain: { ...tokenDomain, domainSeparator: separatorOf(tokenDomain) },
+    authorizations,
   },
+  'hashes.json': { hashes },
   'pricing.json': { quotes, costs },
 }
 
 for (const [name, content] of Object.entries(files)) {
   const path = new URL(name, import.meta.url)
-  const text = `${JSON.stringify(content, null, 2)}\n`
-  if (!process.argv.includes('--check')) writeFileSync(path, text)
-  else if (readFileSync(path, 'utf8') !== text) {
+  const json = `${JSON.stringify(content, null, 2)}\n`
+  if (!process.argv.includes('--check')) writeFileSync(path, json)
+  else if (!existsSync(path) || readFileSync(path, 'utf8') !== json) {
     console.error(`vectors/${name} is stale: run node vectors/generate.ts`)
     process.exitCode = 1
   }

@@ -18,7 +18,9 @@ abstract contract DrainTest is UsdcTest {
 
     Account internal consumer = makeAccount("consumer");
     Account internal provider = makeAccount("provider");
+    Account internal sessionKey = makeAccount("session key");
     Account internal stranger = makeAccount("stranger");
+    address internal relayer = makeAddr("relayer");
     address internal feeRecipient = makeAddr("fee recipient");
 
     IDrainChannel internal drain;
@@ -54,6 +56,28 @@ abstract contract DrainTest is UsdcTest {
     function openChannel(uint256 amount, uint256 duration) internal returns (bytes32) {
         vm.prank(consumer.addr);
         return drain.open(provider.addr, amount, duration);
+    }
+
+    function openWithSigner() internal returns (bytes32) {
+        vm.prank(consumer.addr);
+        return drain.openWithSigner(provider.addr, DEPOSIT, DURATION, sessionKey.addr);
+    }
+
+    /// @dev What a relayed channel of this test is opened with.
+    function relayedOpening(bytes32 salt) internal view returns (IDrainChannel.Opening memory) {
+        return IDrainChannel.Opening(consumer.addr, provider.addr, DEPOSIT, DURATION, sessionKey.addr, salt);
+    }
+
+    /// @dev What openWithSigner() opens with as the consumer's `nonce`th.
+    function directOpening(uint256 nonce) internal view returns (IDrainChannel.Opening memory) {
+        return relayedOpening(bytes32(nonce));
+    }
+
+    /// @dev The relayer opens, with the consumer's authorization, valid from the start for ten minutes.
+    function openWithAuthorization(IDrainChannel.Opening memory opening) internal returns (bytes32) {
+        bytes memory signature = signAuthorization(consumer, opening, 0, NOW + 10 minutes);
+        vm.prank(relayer);
+        return drain.openWithAuthorization(opening, 0, NOW + 10 minutes, signature);
     }
 
     /// @dev The provider claims with a fresh voucher.
@@ -134,6 +158,75 @@ abstract contract DrainTest is UsdcTest {
         returns (bytes memory)
     {
         return sign(signer, digestOf(closeAuthorizationHash(channelId, finalAmount)));
+    }
+
+    function hashOpening(IDrainChannel.Opening memory opening) internal pure returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                keccak256(
+                    "Opening(address consumer,address provider,uint256 amount,uint256 duration,address signer,bytes32 salt)"
+                ),
+                opening.consumer,
+                opening.provider,
+                opening.amount,
+                opening.duration,
+                opening.signer,
+                opening.salt
+            )
+        );
+    }
+
+    /// @dev Kind 0 is a direct opening, 1 a relayed one.
+    function idOf(uint256 kind, IDrainChannel.Opening memory opening) internal view returns (bytes32) {
+        return keccak256(abi.encode(kind, block.chainid, address(drain), hashOpening(opening)));
+    }
+
+    /// @dev What goes behind a session key's signature.
+    function proofOf(uint256 kind, IDrainChannel.Opening memory opening) internal pure returns (bytes memory) {
+        return abi.encode(kind, opening.duration, opening.signer, opening.salt);
+    }
+
+    function signWithProof(Account memory signer, bytes32 channelId, uint256 amount, uint256 nonce, bytes memory proof)
+        internal
+        view
+        returns (bytes memory)
+    {
+        return bytes.concat(signVoucher(signer, channelId, amount, nonce), proof);
+    }
+
+    /// @dev The digest that the token has the payer of a relayed opening sign.
+    function authorizationDigest(IDrainChannel.Opening memory opening, uint256 validAfter, uint256 validBefore)
+        internal
+        view
+        returns (bytes32)
+    {
+        return authorizationDigest(
+            opening.consumer, address(drain), opening.amount, validAfter, validBefore, hashOpening(opening)
+        );
+    }
+
+    function authorizationDigest(
+        address from,
+        address to,
+        uint256 value,
+        uint256 validAfter,
+        uint256 validBefore,
+        bytes32 nonce
+    ) internal view returns (bytes32) {
+        bytes32 typeHash = keccak256(
+            "ReceiveWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)"
+        );
+        bytes32 structHash = keccak256(abi.encode(typeHash, from, to, value, validAfter, validBefore, nonce));
+        return typedDataHash(usdc.DOMAIN_SEPARATOR(), structHash);
+    }
+
+    function signAuthorization(
+        Account memory signer,
+        IDrainChannel.Opening memory opening,
+        uint256 validAfter,
+        uint256 validBefore
+    ) internal view returns (bytes memory) {
+        return sign(signer, authorizationDigest(opening, validAfter, validBefore));
     }
 
     /// @dev Forms of the signer's own signature that another library might accept.

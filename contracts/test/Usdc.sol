@@ -29,6 +29,26 @@ interface IUsdc is IERC20Metadata {
     function version() external view returns (string memory);
     function DOMAIN_SEPARATOR() external view returns (bytes32);
     function RECEIVE_WITH_AUTHORIZATION_TYPEHASH() external view returns (bytes32);
+    function authorizationState(address authorizer, bytes32 nonce) external view returns (bool);
+    function receiveWithAuthorization(
+        address from,
+        address to,
+        uint256 value,
+        uint256 validAfter,
+        uint256 validBefore,
+        bytes32 nonce,
+        bytes calldata signature
+    ) external;
+    function transferWithAuthorization(
+        address from,
+        address to,
+        uint256 value,
+        uint256 validAfter,
+        uint256 validBefore,
+        bytes32 nonce,
+        bytes calldata signature
+    ) external;
+    function cancelAuthorization(address authorizer, bytes32 nonce, bytes calldata signature) external;
 }
 
 interface IFiatTokenProxy {
@@ -55,6 +75,22 @@ abstract contract UsdcTest is Test {
         IFiatTokenProxy(proxy).changeAdmin(makeAddr("USDC proxy admin"));
 
         token = IUsdc(proxy);
+        initialize(token);
+    }
+
+    /// @dev A second USDC, at a chosen address, with nothing in it.
+    function deployUsdcAt(address where) internal returns (IUsdc token) {
+        bytes32[2] memory slots =
+            [keccak256("org.zeppelinos.proxy.implementation"), keccak256("org.zeppelinos.proxy.admin")];
+        vm.etch(where, address(usdc).code);
+        for (uint256 i = 0; i < slots.length; i++) {
+            vm.store(where, slots[i], vm.load(address(usdc), slots[i]));
+        }
+        token = IUsdc(where);
+        initialize(token);
+    }
+
+    function initialize(IUsdc token) private {
         token.initialize(
             "USD Coin", "USDC", "USD", 6, usdcMasterMinter, usdcPauser, usdcBlacklister, makeAddr("USDC owner")
         );

@@ -14,21 +14,39 @@ import {IPaymentChannel} from "./IPaymentChannel.sol";
 ///
 /// Nobody owns the contract, and token and fee never change. Each party needs the other for one thing only, a signature
 /// beyond what was already signed:
-/// - the provider takes what was signed to it, at any time until the channel is closed (`claim`, `claimAndClose`);
+/// - the provider takes what was signed to it, at any time until the channel is closed (`claim`, `claimBatch`,
+///   `claimAndClose`);
 /// - the consumer takes the rest, alone from expiry on (`close`), before it with the provider's consent
-///   (`cooperativeClose`).
+///   (`cooperativeClose`);
+/// - anyone may send the consumer that rest from a day after expiry on (`closeFor`), for a consumer that has no gas;
+/// - a session key signs vouchers and does nothing else. It can't be revoked: who steals it can give the provider of that one
+///   channel at most its deposit.
 ///
-/// When the token blocks an address (USDC's block list), only transfers to that address fail:
-/// - a blocked consumer: `claim` still pays the provider; `close`, `cooperativeClose` and `claimAndClose` revert while
-///   there is a refund to deliver, and the refund waits in the channel;
-/// - a blocked provider: `close` still refunds the consumer after expiry; whatever pays the provider reverts;
-/// - a blocked fee recipient: nothing reverts, the provider keeps the fee.
+/// A relayer (`openWithAuthorization`) changes nothing, and is nobody special. If it disappears, anyone else may send the same
+/// opening until the authorization lapses, and the consumer may cancel the authorization at the token.
+///
+/// When the token blocks an address (USDC's block list), only transfers from and to that address fail:
+/// - a blocked consumer: it can't open; `claim` and `claimBatch` still pay the provider; `close`, `closeFor`,
+///   `cooperativeClose` and `claimAndClose` revert while there is a refund to deliver, and the refund waits in the channel;
+/// - a blocked provider: `close` and `closeFor` still refund the consumer after expiry; whatever pays the provider reverts;
+/// - a blocked fee recipient: nothing reverts, the provider keeps the fee;
+/// - a blocked session key or relayer: nothing changes, neither holds any of it.
 /// While the token is paused every transfer fails and every channel waits; expiry does not.
 ///
 /// Tokens that take a fee on transfer, rebase, or call their recipients are unsupported.
 ///
+/// When the chain forks and the chain id changes, signatures must name the new id. Ids of open channels keep the old one, so
+/// proofs of session keys no longer lead to them: what a session key signed can't be claimed on the side with the new id,
+/// the consumer's own vouchers (signed for the new id) and all ways to close still work there.
+///
 /// Signatures are EIP-712 (domain `DrainChannel`, version `1`) and plain ECDSA: 65 bytes `r || s || v`, `v` 27 or 28,
-/// `s` in the lower half of the order. Contract wallets (EIP-1271) can't sign vouchers.
+/// `s` in the lower half of the order. A voucher's is either
+/// - the consumer's: these 65 bytes alone; or
+/// - its session key's: these 65 bytes, and behind them the proof that the channel was opened with this key,
+///   `abi.encode(uint256 kind, uint256 duration, address signer, bytes32 salt)`, 193 bytes in all. With a proof only the
+///   session key counts, not the consumer. The proof is no secret: who has seen it once can append it.
+///
+/// Contract wallets (EIP-1271) can't sign vouchers: they open with a session key.
 interface IDrainChannel is IPaymentChannel, IERC5267 {
     // --------------------------------------------------------------------------------------------------------- structs
 
@@ -39,7 +57,8 @@ interface IDrainChannel is IPaymentChannel, IERC5267 {
     /// @param amount The deposit, in base units.
     /// @param duration Seconds from the opening until the consumer may close alone.
     /// @param signer A session key that may sign vouchers too; zero for none.
-    /// @param salt What tells two otherwise equal openings apart: for a direct opening (kind 0) the consumer's nonce.
+    /// @param salt What tells two otherwise equal openings apart: for a direct opening (kind 0) the consumer's nonce, for a
+    /// relayed one (kind 1) a random number: the token burns the opening's hash for all contracts that it is used with.
     struct Opening {
         address consumer;
         address provider;
@@ -47,6 +66,20 @@ interface IDrainChannel is IPaymentChannel, IERC5267 {
         uint256 duration;
         address signer;
         bytes32 salt;
+    }
+
+    /// @notice An entry of a batch of claims.
+    /// @param channelId The channel.
+    /// @param amount What was signed, cumulative, in base units.
+    /// @param nonce The voucher's nonce.
+    /// @param payAmount What the provider takes of it, cumulative, in base units.
+    /// @param signature The consumer's or its session key's.
+    struct Claim {
+        bytes32 channelId;
+        uint256 amount;
+        uint256 nonce;
+        uint256 payAmount;
+        bytes signature;
     }
 
     // ---------------------------------------------------------------------------------------------------------- events
@@ -77,6 +110,12 @@ interface IDrainChannel is IPaymentChannel, IERC5267 {
     /// @notice The duration is zero or above the maximum; both in seconds.
     error InvalidDuration(uint256 duration, uint256 maxDuration);
 
+    /// @notice The session key is the provider, which could then sign its own vouchers.
+    error InvalidSigner(address signer);
+
+    /// @notice The token has no EIP-3009, so channels can't be opened with authorizations here.
+    error AuthorizationUnsupported(address token);
+
     /// @notice No such channel: never opened here, or already closed.
     error ChannelNotFound(bytes32 channelId);
 
@@ -86,8 +125,9 @@ interface IDrainChannel is IPaymentChannel, IERC5267 {
     /// @notice Only the channel's consumer may do this.
     error NotConsumer(address caller, address consumer);
 
-    /// @notice The channel has not expired; both in Unix seconds.
-    error NotExpired(uint256 timestamp, uint256 expiry);
+    /// @notice Too early to close: possible from `closableAt` on, which is the expiry for the consumer and a day later for
+    /// anyone else; both in Unix seconds.
+    error NotExpired(uint256 timestamp, uint256 closableAt);
 
     /// @notice The voucher's amount is not above what was already claimed; both cumulative, in base units.
     error NothingToClaim(uint256 amount, uint256 claimed);
@@ -101,7 +141,8 @@ interface IDrainChannel is IPaymentChannel, IERC5267 {
     /// @notice The final amount is below what was already claimed; both cumulative, in base units.
     error BelowClaimed(uint256 finalAmount, uint256 claimed);
 
-    /// @notice The signature is not by `expected`. `recovered` is zero for a malformed one (length, `v`, high `s`).
+    /// @notice The signature is not by `expected`. `recovered` is zero for a malformed one (length, `v`, high `s`, a proof of
+    /// something else than this channel's session key).
     error InvalidSignature(address recovered, address expected);
 
     // ----------------------------------------------------------------------------------------------------------- opens
@@ -118,6 +159,54 @@ interface IDrainChannel is IPaymentChannel, IERC5267 {
     /// Emits `ChannelOpened`.
     function open(address provider, uint256 amount, uint256 duration) external returns (bytes32 channelId);
 
+    /// @notice Opens a channel as `open` does, with a session key that may sign vouchers too.
+    /// @dev The id is `computeChannelId(0, Opening(caller, provider, amount, duration, signer, nonces(caller)))`: one nonce
+    /// counts both kinds of direct openings. Without a signer (zero) it is the same as `open`.
+    ///
+    /// Requirements:
+    /// - those of `open`;
+    /// - `signer` is not the provider, which could sign its own vouchers.
+    ///
+    /// Emits `ChannelOpened`.
+    /// @param provider Who may claim.
+    /// @param amount The deposit, in base units.
+    /// @param duration Seconds until the caller may close alone.
+    /// @param signer The session key; zero for none.
+    /// @return channelId The channel.
+    function openWithSigner(address provider, uint256 amount, uint256 duration, address signer)
+        external
+        returns (bytes32 channelId);
+
+    /// @notice Opens a channel for a consumer that has no gas and gave no approval: anyone may send this.
+    /// @dev The consumer signs the token's `ReceiveWithAuthorization(from: consumer, to: this contract, value: amount,
+    /// validAfter, validBefore, nonce)` (EIP-3009), where the nonce is the EIP-712 struct hash of `opening`. So the sender can
+    /// change nothing; only this contract can use the authorization; and since the token burns the nonce, each opening works
+    /// once, also after its channel is closed. If someone else sent the same before, this reverts with the token's error and
+    /// the channel exists.
+    ///
+    /// The id is `computeChannelId(1, opening)`.
+    ///
+    /// Requirements:
+    /// - `supportsAuthorization`;
+    /// - those of `openWithSigner`, for `opening.consumer` in the caller's place, but no approval;
+    /// - the block's timestamp is after `validAfter` and before `validBefore`;
+    /// - `signature` is what the token asks of the consumer: for USDC plain ECDSA, or what an EIP-1271 wallet (also a consumer
+    ///   with EIP-7702 code) takes;
+    /// - the consumer has neither used nor cancelled the authorization.
+    ///
+    /// Emits `ChannelOpened`.
+    /// @param opening What the channel is opened with.
+    /// @param validAfter The authorization is valid after this Unix second.
+    /// @param validBefore The authorization is valid before this Unix second.
+    /// @param signature The consumer's signature for the token, opaque to this contract.
+    /// @return channelId The channel.
+    function openWithAuthorization(
+        Opening calldata opening,
+        uint256 validAfter,
+        uint256 validBefore,
+        bytes calldata signature
+    ) external returns (bytes32 channelId);
+
     // ---------------------------------------------------------------------------------------------------------- claims
 
     /// @inheritdoc IPaymentChannel
@@ -127,11 +216,30 @@ interface IDrainChannel is IPaymentChannel, IERC5267 {
     /// Requirements:
     /// - the channel exists, and the caller is its provider;
     /// - `amount`, cumulative in base units, is above `claimed` and at most `deposit`;
-    /// - `signature` is the consumer's over `Voucher(channelId, amount, nonce)`. The nonce's order is the provider's
-    ///   concern, not checked here.
+    /// - `signature` is the consumer's, or its session key's with proof, over `Voucher(channelId, amount, nonce)`. The nonce's
+    ///   order is the provider's concern, not checked here.
     ///
     /// Emits `ChannelClaimed`, and `FeePaid` if a fee moved.
     function claim(bytes32 channelId, uint256 amount, uint256 nonce, bytes calldata signature) external;
+
+    /// @notice Claims from many channels of the caller, with one transfer.
+    /// @dev An entry that can't be paid is skipped and the others are paid: success of an entry is its `ChannelClaimed`, not
+    /// the transaction's status. Entries are taken in order, each sees what those before it claimed, and a channel may occur
+    /// more than once. What reverts is the token's refusal to pay the caller, and calldata that isn't encoded by the ABI (an
+    /// entry that points outside of it).
+    ///
+    /// An entry is paid, `payAmount - claimed`, if:
+    /// - the channel exists, and the caller is its provider;
+    /// - `claimed < payAmount <= amount <= deposit`, all cumulative in base units;
+    /// - its signature is good for `claim`, over `Voucher(channelId, amount, nonce)`.
+    ///
+    /// The fee is rounded down for each entry, and moved for all of them at once.
+    ///
+    /// Emits `ChannelClaimed` for each entry paid, then `FeePaid` for each of them with a fee, if the fees moved.
+    /// @param claims The entries.
+    /// @return payout The sum of the `ChannelClaimed` amounts, before the fee, in base units; zero if nothing could be paid,
+    /// and then nothing moves.
+    function claimBatch(Claim[] calldata claims) external returns (uint256 payout);
 
     /// @notice Takes the last payment and refunds the consumer at once, which then needs no transaction of its own.
     /// @dev Pays `payAmount - claimed` to the provider, less the fee, and `deposit - payAmount` to the consumer. The
@@ -140,15 +248,15 @@ interface IDrainChannel is IPaymentChannel, IERC5267 {
     /// Requirements:
     /// - the channel exists, and the caller is its provider;
     /// - `claimed <= payAmount <= amount <= deposit`, all cumulative in base units;
-    /// - `signature` is the consumer's over `Voucher(channelId, amount, nonce)`. With `payAmount == claimed` nothing is
-    ///   taken, so `nonce` and `signature` are not looked at.
+    /// - `signature` is good for `claim`. With `payAmount == claimed` nothing is taken, so `nonce` and `signature` are not
+    ///   looked at.
     ///
     /// Emits `ChannelClaimed` if anything is paid, `FeePaid` if a fee moved, and `ChannelClosed`.
     /// @param channelId The channel.
-    /// @param amount What the consumer signed.
+    /// @param amount What was signed, cumulative.
     /// @param nonce The voucher's nonce.
     /// @param payAmount What the provider takes of it, cumulative.
-    /// @param signature The consumer's signature.
+    /// @param signature The consumer's or its session key's.
     function claimAndClose(
         bytes32 channelId,
         uint256 amount,
@@ -168,6 +276,17 @@ interface IDrainChannel is IPaymentChannel, IERC5267 {
     ///
     /// Emits `ChannelClosed`.
     function close(bytes32 channelId) external;
+
+    /// @notice Refunds what is left to the consumer, from a day after expiry on: anyone may send this.
+    /// @dev Refunds `deposit - claimed` to the consumer, never to the caller, and deletes the channel.
+    ///
+    /// Requirements:
+    /// - the channel exists;
+    /// - the block's timestamp is at or after `expiry + 1 days`: until then only the consumer closes.
+    ///
+    /// Emits `ChannelClosed`.
+    /// @param channelId The channel.
+    function closeFor(bytes32 channelId) external;
 
     /// @inheritdoc IPaymentChannel
     /// @dev Pays `finalAmount - claimed` to the provider, less the fee, refunds `deposit - finalAmount` to the consumer
@@ -193,7 +312,7 @@ interface IDrainChannel is IPaymentChannel, IERC5267 {
     /// @param opening What the channel is opened with.
     function computeChannelId(uint256 kind, Opening calldata opening) external view returns (bytes32 channelId);
 
-    /// @notice How many direct openings `consumer` has made: the salt of its next one.
+    /// @notice How many direct openings `consumer` has made, with a session key or without: the salt of its next one.
     function nonces(address consumer) external view returns (uint256);
 
     /// @notice The token of all deposits.
@@ -202,8 +321,12 @@ interface IDrainChannel is IPaymentChannel, IERC5267 {
     /// @notice Who receives the fee; zero without a fee.
     function feeRecipient() external view returns (address);
 
-    /// @notice The fee on what a provider claims, in basis points (1/100 of a percent), rounded down per claim.
+    /// @notice The fee on what a provider claims, in basis points (1/100 of a percent), rounded down per claim and per entry of
+    /// a batch.
     function feeBps() external view returns (uint16);
+
+    /// @notice Whether channels can be opened with EIP-3009 authorizations. Found out once, when the contract was deployed.
+    function supportsAuthorization() external view returns (bool);
 
     /// @notice The longest duration of a channel, in seconds: 365 days.
     function MAX_DURATION() external view returns (uint256);

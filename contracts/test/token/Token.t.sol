@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {IDrainChannel} from "../../src/interfaces/IDrainChannel.sol";
 import {DrainTest} from "../DrainTest.sol";
 
 contract TokenTest is DrainTest {
@@ -28,6 +29,38 @@ contract TokenTest is DrainTest {
         assertUsdc(provider.addr, 1_000_000);
     }
 
+    function test_token_blockedConsumerCannotOpenInOtherWays() public {
+        blockUsdc(consumer.addr);
+        vm.expectRevert(BLOCKED);
+        openWithSigner();
+        IDrainChannel.Opening memory opening = relayedOpening(keccak256("salt"));
+        bytes memory signature = signAuthorization(consumer, opening, 0, NOW + 10 minutes);
+        vm.expectRevert(BLOCKED);
+        drain.openWithAuthorization(opening, 0, NOW + 10 minutes, signature);
+    }
+
+    function claimBatch(uint256 amount) private returns (uint256) {
+        IDrainChannel.Claim[] memory claims = new IDrainChannel.Claim[](1);
+        claims[0] = IDrainChannel.Claim(channelId, amount, 1, amount, signVoucher(consumer, channelId, amount, 1));
+        vm.prank(provider.addr);
+        return drain.claimBatch(claims);
+    }
+
+    function test_token_blockedConsumerDoesNotStopClaimBatch() public {
+        blockUsdc(consumer.addr);
+        assertEq(claimBatch(1_000_000), 1_000_000);
+        assertUsdc(provider.addr, 1_000_000);
+    }
+
+    function test_token_blockedSessionKeyClaims() public {
+        channelId = openWithSigner();
+        blockUsdc(sessionKey.addr);
+        bytes memory signature = signWithProof(sessionKey, channelId, 1_000_000, 1, proofOf(0, directOpening(1)));
+        vm.prank(provider.addr);
+        drain.claim(channelId, 1_000_000, 1, signature);
+        assertUsdc(provider.addr, 1_000_000);
+    }
+
     function test_token_blockedConsumersRefundWaits() public {
         blockUsdc(consumer.addr);
         vm.expectRevert(BLOCKED);
@@ -37,6 +70,9 @@ contract TokenTest is DrainTest {
         vm.warp(EXPIRY);
         vm.expectRevert(BLOCKED);
         close(channelId);
+        vm.warp(EXPIRY + 1 days);
+        vm.expectRevert(BLOCKED);
+        drain.closeFor(channelId);
         assertClaimed(channelId, 0);
 
         unblockUsdc(consumer.addr);
@@ -64,6 +100,8 @@ contract TokenTest is DrainTest {
         claimAndClose(channelId, 1_000_000);
         vm.expectRevert(BLOCKED);
         cooperativeClose(channelId, 1_000_000);
+        vm.expectRevert(BLOCKED);
+        claimBatch(1_000_000);
         assertClaimed(channelId, 0);
 
         unblockUsdc(provider.addr);
@@ -128,6 +166,11 @@ contract TokenTest is DrainTest {
         vm.warp(EXPIRY);
         vm.expectRevert(PAUSED);
         close(channelId);
+        vm.warp(EXPIRY + 1 days);
+        vm.expectRevert(PAUSED);
+        drain.closeFor(channelId);
+        vm.expectRevert(PAUSED);
+        claimBatch(1_000_000);
         assertClaimed(channelId, 0);
     }
 

@@ -130,6 +130,10 @@ contract ViewsTest is DrainTest {
         assertEq(chainId, 80_002);
     }
 
+    function test_supportsAuthorization_isTrueForUsdc() public view {
+        assertTrue(drain.supportsAuthorization());
+    }
+
     function test_maxDuration_is365Days() public view {
         assertEq(drain.MAX_DURATION(), 365 days);
     }
