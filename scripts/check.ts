@@ -11,11 +11,13 @@ const packages = readdirSync(new URL('../packages/', import.meta.url), { withFil
 
 const commands: [name: string, command: string, ...args: string[]][] = [
   ['format and lint (TypeScript)', 'biome', 'ci', '.'],
-  ['format (Solidity)', 'forge', 'fmt', '--check'],
+  ['format (Solidity)', 'node', 'scripts/forge.ts', 'fmt', '--check'],
   ['types', 'tsc', '--project', '.'],
   ['ABI and bytecode are current', 'node', 'scripts/codegen.ts', '--check'],
   ['vectors are current', 'node', 'vectors/generate.ts', '--check'],
   ['USDC fixture is current', 'node', 'scripts/usdc-fixture.ts', '--check'],
+  ['gas is as committed', 'node', 'scripts/gas.ts', '--check'],
+  ['a local deployment', 'node', 'scripts/deploy-local.ts'],
   ['dependency directions', 'node', 'scripts/check-imports.ts'],
   ...packages.flatMap((path): [string, string, ...string[]][] => [
     [`exports of ${path} (publint)`, 'publint', '--strict', path],

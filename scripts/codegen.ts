@@ -8,6 +8,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
+import { forge } from './forge.ts'
 
 const root = join(import.meta.dirname, '..')
 const abiFile = 'packages/core/src/abi.generated.ts'
@@ -88,7 +89,7 @@ function generateArtifacts(): string {
   ].join('\n')
 }
 
-run('forge', ['build', 'contracts/src'])
+forge(['build', 'contracts/src'])
 const files = { [abiFile]: generateAbi(), [artifactsFile]: generateArtifacts() }
 
 for (const [path, text] of Object.entries(files)) {

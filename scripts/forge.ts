@@ -1,4 +1,4 @@
-/** Running forge from scripts. */
+/** Running forge from scripts; on the command line `node scripts/forge.ts fmt --check` does the same. */
 import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { delimiter, join, resolve } from 'node:path'
@@ -41,3 +41,5 @@ function findForge(): string {
     return binary
   }
 }
+
+if (import.meta.main) forge(process.argv.slice(2))

@@ -23,6 +23,8 @@ const tasks = {
   test: 'scripts/test.ts',
   check: 'scripts/check.ts',
   demo: 'examples/demo/src/index.ts',
+  gas: 'scripts/gas.ts',
+  'deploy:local': 'scripts/deploy-local.ts',
 }
 
 const [task, ...args] = process.argv.slice(2)

@@ -49,7 +49,11 @@ export function hashOpening(opening: Opening): Hex {
  *
  * Source: `computeChannelId` of the contract.
  */
-export function computeId(deployment: Deployment, opening: Opening, kind: Kind = 'direct'): Hex {
+export function computeId(
+  deployment: Pick<Deployment, 'contract' | 'channelIds'> & { chainId: number | bigint },
+  opening: Opening,
+  kind: Kind = 'direct',
+): Hex {
   if (deployment.channelIds !== 'opening') {
     throw new FeatureUnavailableError(
       'channel id known before it is mined',

@@ -3,7 +3,16 @@ import type { Address } from 'viem'
 import { FeatureUnavailableError, UnknownDeploymentError } from './Errors.ts'
 
 /** Functions of the contract that a caller may ask for. */
-export type Feature = 'open' | 'claim' | 'close' | 'cooperativeClose' | 'claimAndClose'
+export type Feature =
+  | 'open'
+  | 'openWithSigner'
+  | 'openWithAuthorization'
+  | 'claim'
+  | 'claimBatch'
+  | 'claimAndClose'
+  | 'close'
+  | 'closeFor'
+  | 'cooperativeClose'
 
 export type Deployment = {
   chainId: number
@@ -18,7 +27,17 @@ export type Deployment = {
 }
 
 /** What the current contract can do. */
-export const currentFeatures = ['open', 'claim', 'close', 'cooperativeClose', 'claimAndClose'] as const
+export const currentFeatures = [
+  'open',
+  'openWithSigner',
+  'openWithAuthorization',
+  'claim',
+  'claimBatch',
+  'claimAndClose',
+  'close',
+  'closeFor',
+  'cooperativeClose',
+] as const
 
 /**
  * A deployment of the current contract at an address of your own.
@@ -48,6 +67,10 @@ export function has(deployment: Deployment, feature: Feature): boolean {
 const fallbacks: Partial<Record<Feature, string>> = {
   cooperativeClose: 'Wait for the expiry and use close.',
   claimAndClose: 'Use claim, and let the consumer close.',
+  claimBatch: 'Use claim, one channel at a time.',
+  closeFor: 'Only the consumer can close there, with close.',
+  openWithSigner: 'Use open, and sign vouchers with the consumer’s own key.',
+  openWithAuthorization: 'Approve the deposit and use open; the consumer needs gas for both.',
 }
 
 /**

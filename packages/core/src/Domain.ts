@@ -20,7 +20,7 @@ export function from(deployment: { chainId: number; contract: Address }): Domain
 }
 
 /** `DOMAIN_SEPARATOR()` of the contract. Compute it once per deployment. */
-export function separator(deployment: { chainId: number; contract: Address }): Hex {
+export function separator(deployment: { chainId: number | bigint; contract: Address }): Hex {
   return bytesToHex(
     hashWords(typeHash, nameHash, versionHash, BigInt(deployment.chainId), deployment.contract),
   )

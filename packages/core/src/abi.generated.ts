@@ -55,8 +55,35 @@ export const drainChannelAbi = [
   },
   {
     type: 'function',
+    inputs: [
+      {
+        name: 'claims',
+        internalType: 'struct IDrainChannel.Claim[]',
+        type: 'tuple[]',
+        components: [
+          { name: 'channelId', internalType: 'bytes32', type: 'bytes32' },
+          { name: 'amount', internalType: 'uint256', type: 'uint256' },
+          { name: 'nonce', internalType: 'uint256', type: 'uint256' },
+          { name: 'payAmount', internalType: 'uint256', type: 'uint256' },
+          { name: 'signature', internalType: 'bytes', type: 'bytes' },
+        ],
+      },
+    ],
+    name: 'claimBatch',
+    outputs: [{ name: 'payout', internalType: 'uint256', type: 'uint256' }],
+    stateMutability: 'nonpayable',
+  },
+  {
+    type: 'function',
     inputs: [{ name: 'channelId', internalType: 'bytes32', type: 'bytes32' }],
     name: 'close',
+    outputs: [],
+    stateMutability: 'nonpayable',
+  },
+  {
+    type: 'function',
+    inputs: [{ name: 'channelId', internalType: 'bytes32', type: 'bytes32' }],
+    name: 'closeFor',
     outputs: [],
     stateMutability: 'nonpayable',
   },
@@ -159,6 +186,49 @@ export const drainChannelAbi = [
     name: 'open',
     outputs: [{ name: 'channelId', internalType: 'bytes32', type: 'bytes32' }],
     stateMutability: 'nonpayable',
+  },
+  {
+    type: 'function',
+    inputs: [
+      {
+        name: 'opening',
+        internalType: 'struct IDrainChannel.Opening',
+        type: 'tuple',
+        components: [
+          { name: 'consumer', internalType: 'address', type: 'address' },
+          { name: 'provider', internalType: 'address', type: 'address' },
+          { name: 'amount', internalType: 'uint256', type: 'uint256' },
+          { name: 'duration', internalType: 'uint256', type: 'uint256' },
+          { name: 'signer', internalType: 'address', type: 'address' },
+          { name: 'salt', internalType: 'bytes32', type: 'bytes32' },
+        ],
+      },
+      { name: 'validAfter', internalType: 'uint256', type: 'uint256' },
+      { name: 'validBefore', internalType: 'uint256', type: 'uint256' },
+      { name: 'signature', internalType: 'bytes', type: 'bytes' },
+    ],
+    name: 'openWithAuthorization',
+    outputs: [{ name: 'channelId', internalType: 'bytes32', type: 'bytes32' }],
+    stateMutability: 'nonpayable',
+  },
+  {
+    type: 'function',
+    inputs: [
+      { name: 'provider', internalType: 'address', type: 'address' },
+      { name: 'amount', internalType: 'uint256', type: 'uint256' },
+      { name: 'duration', internalType: 'uint256', type: 'uint256' },
+      { name: 'signer', internalType: 'address', type: 'address' },
+    ],
+    name: 'openWithSigner',
+    outputs: [{ name: 'channelId', internalType: 'bytes32', type: 'bytes32' }],
+    stateMutability: 'nonpayable',
+  },
+  {
+    type: 'function',
+    inputs: [],
+    name: 'supportsAuthorization',
+    outputs: [{ name: '', internalType: 'bool', type: 'bool' }],
+    stateMutability: 'view',
   },
   {
     type: 'function',
@@ -282,6 +352,11 @@ export const drainChannelAbi = [
   },
   {
     type: 'error',
+    inputs: [{ name: 'token', internalType: 'address', type: 'address' }],
+    name: 'AuthorizationUnsupported',
+  },
+  {
+    type: 'error',
     inputs: [
       { name: 'finalAmount', internalType: 'uint256', type: 'uint256' },
       { name: 'claimed', internalType: 'uint256', type: 'uint256' },
@@ -354,6 +429,11 @@ export const drainChannelAbi = [
   },
   {
     type: 'error',
+    inputs: [{ name: 'signer', internalType: 'address', type: 'address' }],
+    name: 'InvalidSigner',
+  },
+  {
+    type: 'error',
     inputs: [{ name: 'token', internalType: 'address', type: 'address' }],
     name: 'InvalidToken',
   },
@@ -369,7 +449,7 @@ export const drainChannelAbi = [
     type: 'error',
     inputs: [
       { name: 'timestamp', internalType: 'uint256', type: 'uint256' },
-      { name: 'expiry', internalType: 'uint256', type: 'uint256' },
+      { name: 'closableAt', internalType: 'uint256', type: 'uint256' },
     ],
     name: 'NotExpired',
   },

@@ -100,3 +100,31 @@ test.each(prices.costs as { pricing: Pricing.Json; usage: Pricing.Usage; amount:
     expect(Pricing.cost(Pricing.fromJson(pricing), usage)).toBe(BigInt(amount))
   },
 )
+
+test('hashes of 200 random openings, vouchers and closes, on any chain and contract', () => {
+  const { hashes } = read('hashes.json') as { hashes: Record<string, string>[] }
+  expect(hashes.length).toBeGreaterThanOrEqual(200)
+  for (const vector of hashes) {
+    const hex = (name: string) => vector[name] as Hex
+    const integer = (name: string) => BigInt(vector[name] as string)
+    const separator = Domain.separator({ chainId: integer('chainId'), contract: hex('contract') })
+    expect(separator).toBe(vector.domainSeparator)
+    const opening = {
+      consumer: hex('consumer'),
+      provider: hex('provider'),
+      amount: integer('amount'),
+      duration: integer('duration'),
+      signer: hex('signer'),
+      salt: hex('salt'),
+    }
+    expect(Channel.hashOpening(opening)).toBe(vector.opening) // also the nonce of a relayed open's authorization
+    const at = { chainId: integer('chainId'), contract: hex('contract'), channelIds: 'opening' } as const
+    const channelId = hex('channelId')
+    expect(Channel.computeId(at, opening, vector.kind === '0' ? 'direct' : 'relayed')).toBe(channelId)
+    const [amount, nonce] = [integer('voucherAmount'), integer('nonce')]
+    expect(bytesToHex(Voucher.digest({ channelId, amount, nonce }, separator))).toBe(vector.voucher)
+    expect(bytesToHex(CloseAuthorization.digest({ channelId, finalAmount: amount }, separator))).toBe(
+      vector.closeAuthorization,
+    )
+  }
+})

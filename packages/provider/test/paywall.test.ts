@@ -352,21 +352,45 @@ describe('the end of a channel', () => {
   })
 })
 
-test('claims what was charged, never what was merely signed', async () => {
-  const own = fixture.paywall()
-  const channel = await fixture.open({ amount: '5' })
-  const serve = async (amount: bigint, cost: bigint) =>
-    own.handle(new Request(url, { headers: await channel.voucher(amount) }), Usdc.parse('1'), (payment) => {
-      payment.charge(cost)
-      return new Response()
-    })
-  await serve(1_000_000n, 400_000n)
-  expect(await own.settlement.claim(channel.id)).toBeUndefined() // nothing signed is as low as 0.4
-  await serve(1_400_000n, 900_000n) // charged 1.3: the first voucher is covered
-  const earned = await fixture.balance(fixture.provider.address)
-  expect(await own.settlement.claim(channel.id)).toMatchObject({ amount: 1_000_000n })
-  expect(await fixture.balance(fixture.provider.address)).toBe(earned + 1_000_000n)
-  expect(await own.settlement.claim(channel.id)).toBeUndefined()
+describe('claims what was charged, never what was merely signed', () => {
+  async function used(features?: readonly ('open' | 'claim' | 'close')[]) {
+    const { deployment } = fixture.chain
+    const own = fixture.paywall(features ? { deployment: { ...deployment, features } } : {})
+    const channel = await fixture.open({ amount: '5' })
+    const serve = async (amount: bigint, cost: bigint) =>
+      own.handle(new Request(url, { headers: await channel.voucher(amount) }), Usdc.parse('1'), (payment) => {
+        payment.charge(cost)
+        return new Response()
+      })
+    const earned = await fixture.balance(fixture.provider.address)
+    return {
+      own,
+      channel,
+      serve,
+      gained: async () => (await fixture.balance(fixture.provider.address)) - earned,
+    }
+  }
+
+  test('to the unit', async () => {
+    const { own, channel, serve, gained } = await used()
+    await serve(1_000_000n, 400_000n)
+    expect(await own.settlement.claim(channel.id, { atLeast: 400_001n })).toBeUndefined()
+    expect(await own.settlement.claim(channel.id)).toMatchObject({ amount: 400_000n })
+    await serve(1_400_000n, 1n)
+    expect(await own.settlement.claim(channel.id)).toMatchObject({ amount: 1n })
+    expect(await gained()).toBe(400_001n)
+    expect(await own.settlement.claim(channel.id)).toBeUndefined()
+  })
+
+  test('with the best voucher below it, on contracts that pay whole vouchers', async () => {
+    const { own, channel, serve, gained } = await used(['open', 'claim', 'close'])
+    await serve(1_000_000n, 400_000n)
+    expect(await own.settlement.claim(channel.id)).toBeUndefined() // nothing signed is as low as 0.4
+    await serve(1_400_000n, 900_000n) // charged 1.3: the first voucher is covered
+    expect(await own.settlement.claim(channel.id)).toMatchObject({ amount: 1_000_000n })
+    expect(await gained()).toBe(1_000_000n)
+    expect(await own.settlement.claim(channel.id)).toBeUndefined()
+  })
 })
 
 describe('a consumer that signs for its whole deposit and never closes', () => {
@@ -391,7 +415,6 @@ describe('a consumer that signs for its whole deposit and never closes', () => {
       )
       expect(response.status).toBe(200)
     }
-    expect(await own.settlement.claim(channel.id)).toBeUndefined()
     const turnTo = (share: number) => {
       clock += 7_200_000 * share
     }

@@ -31,6 +31,9 @@ export type Closing = { channelId: Hex; finalAmount: bigint; txHash?: Hex; signa
 /** A claim that was paid out. Base units. */
 export type Claimed = { channelId: Hex; amount: bigint; txHash: Hex; gasUsed: bigint }
 
+/** A voucher, and what to take of it: cumulative, base units. */
+type Take = { voucher: LedgerVoucher; payAmount: bigint }
+
 /** What claiming many channels came to. `waiting`: charged and not claimed, for want of a voucher that low (base units). */
 export type Claims = { claimed: Claimed[]; failed: { channelId: Hex; code: string }[]; waiting: bigint }
 
@@ -42,8 +45,8 @@ export type Settlement = {
    */
   close(channelId: Hex): Promise<Closing>
   /**
-   * Claims what was charged and is not claimed yet, with the best voucher for no more than that. `undefined` when there is
-   * no such voucher, or it would pay less than `atLeast` (base units): the rest waits for the close.
+   * Claims what was charged and is not claimed yet. On contracts without `claimBatch`, which pay only whole signed amounts,
+   * the best voucher for no more than that. `undefined` when there is nothing to claim, or less than `atLeast` (base units).
    */
   claim(channelId: Hex, options?: { atLeast?: bigint }): Promise<Claimed | undefined>
   /**
@@ -80,7 +83,7 @@ export function createSettlement(options: {
 
   /** Sends a call and waits for its success; the contract's own errors come back as `DrainError`s. */
   async function transact(
-    functionName: 'claim' | 'claimAndClose',
+    functionName: 'claim' | 'claimBatch' | 'claimAndClose',
     args: readonly unknown[],
     channelId: Hex,
   ): Promise<TransactionReceipt> {
@@ -177,7 +180,7 @@ export function createSettlement(options: {
 
   async function claim(
     channelId: Hex,
-    pick: (state: ChannelState) => LedgerVoucher | undefined,
+    pick: (state: ChannelState) => Take | undefined,
   ): Promise<Claimed | undefined> {
     const facts = await onChain(await known(channelId))
     if (!facts) {
@@ -185,29 +188,48 @@ export function createSettlement(options: {
       return undefined
     }
     const state = await ledger.recordClaimed(facts)
-    const voucher = pick(state)
-    if (!voucher || voucher.amount <= state.claimed) return undefined
-    const begun = await ledger.beginClaim(channelId, voucher.amount)
+    const take = pick(state)
+    if (!take || take.payAmount <= state.claimed) return undefined
+    const begun = await ledger.beginClaim(channelId, take.payAmount)
     if (!begun.ok) return undefined
     let receipt: TransactionReceipt
     try {
-      const { amount, nonce, signature } = voucher
-      receipt = await transact('claim', [channelId, amount, nonce, signature], channelId)
+      receipt = await sendClaim(channelId, take)
     } catch (error) {
       // Known not to have paid: forget the announcement. Otherwise it stays, and the next claim reads the chain first.
       if (error instanceof DrainError) await ledger.endClaim(facts)
       throw error
     }
-    await ledger.endClaim({ ...facts, claimed: voucher.amount })
+    await ledger.endClaim({ ...facts, claimed: take.payAmount })
     const { transactionHash: txHash, gasUsed } = receipt
     return { channelId, amount: paidOut(receipt, channelId), txHash, gasUsed }
   }
 
+  async function sendClaim(channelId: Hex, { voucher, payAmount }: Take): Promise<TransactionReceipt> {
+    const { amount, nonce, signature } = voucher
+    if (payAmount === amount) return transact('claim', [channelId, amount, nonce, signature], channelId)
+    const receipt = await transact('claimBatch', [[{ ...voucher, channelId, payAmount }]], channelId)
+    // A batch skips what it can't pay: an entry's success is its event.
+    if (paidOut(receipt, channelId) > 0n) return receipt
+    throw new TransactionRevertedError('claimBatch', {
+      message: `The claim of channel ${channelId} was mined and paid nothing.`,
+      action: 'Look at the channel on chain before trying again.',
+      transactionHash: receipt.transactionHash,
+    })
+  }
+
+  /** The most that can be claimed without taking more than was charged. */
+  function charged({ highest, claimable, charged: payAmount }: ChannelState): Take | undefined {
+    if (highest && Deployment.has(deployment, 'claimBatch')) return { voucher: highest, payAmount }
+    return claimable && { voucher: claimable, payAmount: claimable.amount }
+  }
+
   const claimCharged = (channelId: Hex, atLeast: bigint) =>
     inTurn(() =>
-      claim(channelId, ({ claimable, claimed }) =>
-        claimable && claimable.amount - claimed >= atLeast ? claimable : undefined,
-      ),
+      claim(channelId, (state) => {
+        const take = charged(state)
+        return take && take.payAmount - state.claimed >= atLeast ? take : undefined
+      }),
     )
 
   return {
@@ -215,7 +237,9 @@ export function createSettlement(options: {
     claim: (channelId, { atLeast = 1n } = {}) => claimCharged(channelId, atLeast),
     claimSigned: (channelId) =>
       inTurn(() =>
-        claim(channelId, ({ highest, charged, claimed }) => (charged > claimed ? highest : undefined)),
+        claim(channelId, ({ highest, charged, claimed }) =>
+          highest && charged > claimed ? { voucher: highest, payAmount: highest.amount } : undefined,
+        ),
       ),
     async claimAll(threshold) {
       const claims: Claims = { claimed: [], failed: [], waiting: 0n }
