@@ -1,17 +1,19 @@
 // Writes what TypeScript needs from the Solidity build:
 //   packages/core/src/abi.generated.ts                     the contract's ABI, by @wagmi/cli (wagmi.config.ts)
+//   packages/core/src/deployments.generated.ts             what was deployed from here: the records in deployments/
 //   packages/consumer/src/testing/artifacts.generated.ts   creation code of DrainChannel and of Circle's USDC
 //
 //   node scripts/codegen.ts           builds the contract and writes the files
 //   node scripts/codegen.ts --check   builds the contract and fails when a committed file differs
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { forge } from './forge.ts'
 
 const root = join(import.meta.dirname, '..')
 const abiFile = 'packages/core/src/abi.generated.ts'
+const deploymentsFile = 'packages/core/src/deployments.generated.ts'
 const artifactsFile = 'packages/consumer/src/testing/artifacts.generated.ts'
 const header = '// Written by `node scripts/codegen.ts`. Do not edit.\n'
 
@@ -89,8 +91,28 @@ function generateArtifacts(): string {
   ].join('\n')
 }
 
+/** The records that the deployment script wrote, without those of local chains. */
+function generateDeployments(): string {
+  const folder = join(root, 'deployments')
+  const records = (existsSync(folder) ? readdirSync(folder) : [])
+    .filter((name) => /^[0-9]+\.json$/.test(name) && name !== '31337.json')
+    .sort()
+    .map((name) => readJson<Record<string, unknown>>(`deployments/${name}`))
+    .map(({ chainId, contract, token, feeBps }) => ({ chainId, contract, token, feeBps }))
+  return `${header}
+import type { Address } from 'viem'
+
+/** Deployments of the current contract, as its deployment script recorded them. */
+export const recorded: readonly { chainId: number; contract: Address; token: Address; feeBps: number }[] = ${JSON.stringify(records, null, 2)}
+`
+}
+
 forge(['build', 'contracts/src'])
-const files = { [abiFile]: generateAbi(), [artifactsFile]: generateArtifacts() }
+const files = {
+  [abiFile]: generateAbi(),
+  [deploymentsFile]: generateDeployments(),
+  [artifactsFile]: generateArtifacts(),
+}
 
 for (const [path, text] of Object.entries(files)) {
   const file = join(root, path)

@@ -1,5 +1,6 @@
 /** Contracts that channels live in: where they are, what they can do, how they make ids. */
 import type { Address } from 'viem'
+import { recorded } from './deployments.generated.ts'
 import { FeatureUnavailableError, UnknownDeploymentError } from './Errors.ts'
 
 /** Functions of the contract that a caller may ask for. */
@@ -91,9 +92,10 @@ export function assertHas(deployment: Deployment, feature: Feature): void {
 const polygonUsdc = '0x3c499c542cEF5E3811e1192ce70d8cC03d5c3359'
 
 /**
- * Contracts that are live. The first of a chain is its default. All of them sign in the domain `DrainChannel`/`1`.
+ * Contracts that are live: those recorded in `deployments/`, then the older ones. The first of a chain is its default. All of them sign in the domain `DrainChannel`/`1`.
  */
 export const deployments: readonly Deployment[] = [
+  ...recorded.map((record) => from(record)),
   {
     chainId: 137,
     contract: '0x0C2B3aA1e80629D572b1f200e6DF3586B3946A8A',
