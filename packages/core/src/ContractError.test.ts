@@ -43,6 +43,8 @@ test.each([
   ['InvalidSignature', [someone, someone], new RegExp(`not the one of ${someone}`)],
   ['NotProvider', [someone, someone], /Only the channel’s provider/],
   ['InvalidProvider', [someone], /cannot be the provider/],
+  ['InvalidSigner', [someone], /cannot be the session key/],
+  ['AuthorizationUnsupported', [someone], /takes no EIP-3009 authorizations/],
   ['InvalidDeposit', [0n, 2n ** 64n - 1n], /0\.000000 USDC is not possible/],
   ['InvalidAmount', [], /above what was already claimed/],
   ['NotExpired', [], /not expired yet/],

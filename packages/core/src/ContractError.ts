@@ -55,6 +55,14 @@ const explanations: Record<string, (values: readonly unknown[]) => { message: st
     message: `${provider} cannot be the provider of a channel.`,
     action: 'Use an address other than zero, your own and the contract’s.',
   }),
+  InvalidSigner: ([signer]) => ({
+    message: `${signer} is the provider and cannot be the session key too.`,
+    action: 'Use a key of the consumer’s own.',
+  }),
+  AuthorizationUnsupported: () => ({
+    message: 'The token of this contract takes no EIP-3009 authorizations.',
+    action: 'Approve the deposit and use open.',
+  }),
   InvalidDeposit: ([amount, max]) => ({
     message: `A deposit of ${money(amount)} is not possible.`,
     action: `Use more than zero and at most ${money(max)}.`,
