@@ -72,6 +72,11 @@ async function startProvider(options: Partial<PaywallConfig> = {}) {
     res.locals.payment.charge(400n)
     res.json({ slow: true })
   })
+  app.get('/lost', paid(paywall, '0.04'), async (req, res) => {
+    await res.locals.payment.settle(true)
+    req.socket.destroy()
+  })
+  app.get('/dear', paid(paywall, '0.04'), (_, res) => void res.json({ dear: true }))
   app.get('/fails', paid(paywall, '0.001'), (_, res) => void res.status(500).json({}))
   app.post('/v1/chat/completions', async (req, res) => {
     const { amount } = Quote.chat(model, req.body)
@@ -238,6 +243,16 @@ test('a channel that is used up is followed by the next', async () => {
   const channels = await client.channels()
   expect(channels).toHaveLength(2)
   expect((await client.spending()).charged).toBe('0.105')
+})
+
+test('a channel that lost answers have used up is followed by the next', async () => {
+  const { url } = await startProvider()
+  const { client } = await startClient({ limits: { perRequest: '0.05', perChannel: '0.1' } })
+  await expect(client.fetch(`${url}/lost`)).rejects.toThrow()
+  await expect(client.fetch(`${url}/lost`)).rejects.toThrow()
+  expect((await client.fetch(`${url}/dear`)).status).toBe(200)
+  expect((await client.channels()).map(({ state }) => state)).toEqual(['retired', 'open'])
+  expect((await client.fetch(`${url}/dear`)).status).toBe(200)
 })
 
 test('a provider that lost its ledger cannot make the client pay twice, and is not cheated', async () => {

@@ -122,7 +122,11 @@ export function createPay(options: {
     if (quote !== slip.quote) course.prices.outdated()
     const required = requiredInAll(slip, quote, refusal)
     const next = required === undefined ? 'unbelievable' : book.reconcile(slip, quote, required)
-    if (next === 'exhausted') return undefined
+    if (next === 'exhausted') {
+      // Requests without an answer have used it up: the next one begins, and this one waits to be closed.
+      book.setState(slip.channelId, 'retired')
+      return undefined
+    }
     const { delivered, lost } = book.get(slip.channelId).tally
     if (next === 'undelivered') {
       throw new LimitExceededError(
