@@ -12,6 +12,12 @@ const packages = readdirSync(new URL('../packages/', import.meta.url), { withFil
 const commands: [name: string, command: string, ...args: string[]][] = [
   ['format and lint (TypeScript)', 'biome', 'ci', '.'],
   ['format (Solidity)', 'node', 'scripts/forge.ts', 'fmt', '--check'],
+  [
+    'forge test works from contracts/ too',
+    'bash',
+    '-c',
+    "cd contracts && forge test --match-contract ConstructorTest | tee /dev/stderr | grep -q ' passed, 0 failed'",
+  ],
   ['types', 'tsc', '--project', '.'],
   ['ABI and bytecode are current', 'node', 'scripts/codegen.ts', '--check'],
   ['vectors are current', 'node', 'vectors/generate.ts', '--check'],
