@@ -27,6 +27,8 @@ const project = (folder: string, name: string) => ({
     include: ['{src,test}/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    // How long a condition is waited for; a loaded machine needs more than the second that is the default.
+    expect: { poll: { timeout: 30_000 } },
   },
 })
 
