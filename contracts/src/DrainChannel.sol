@@ -475,12 +475,14 @@ contract DrainChannel is IDrainChannel, EIP712 {
             address(token_).staticcall{gas: PROBE_GAS}(abi.encodeCall(IERC3009.RECEIVE_WITH_AUTHORIZATION_TYPEHASH, ()));
         if (!success || answer.length != 32 || bytes32(answer) != RECEIVE_WITH_AUTHORIZATION_TYPEHASH) return false;
 
+        uint256 gasBefore = gasleft();
         (success,) = address(token_).call{gas: PROBE_GAS}(
             abi.encodeCall(
                 IERC3009.receiveWithAuthorization,
                 (address(this), address(this), type(uint256).max, 0, 0, bytes32(0), "")
             )
         );
-        return !success;
+        // Out of gas is no refusal: with more of it, such a fallback would accept.
+        return !success && gasBefore - gasleft() < PROBE_GAS / 2;
     }
 }

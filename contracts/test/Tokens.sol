@@ -62,3 +62,15 @@ contract BurningToken is PlainToken {
         }
     }
 }
+
+/// @notice Says that it has EIP-3009, and accepts any call, but only with more gas than a probe gives.
+contract SlowToken is PlainToken {
+    function RECEIVE_WITH_AUTHORIZATION_TYPEHASH() external pure returns (bytes32) {
+        return TYPEHASH;
+    }
+
+    fallback() external {
+        uint256 start = gasleft();
+        while (start - gasleft() < 120_000) {}
+    }
+}

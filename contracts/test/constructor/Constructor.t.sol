@@ -6,7 +6,7 @@ import {DrainChannel} from "../../src/DrainChannel.sol";
 import {IDrainChannel} from "../../src/interfaces/IDrainChannel.sol";
 import {IERC3009} from "../../src/interfaces/IERC3009.sol";
 import {DrainTest} from "../DrainTest.sol";
-import {AnsweringToken, BurningToken, PlainToken, SilentToken, TYPEHASH, Weth9} from "../Tokens.sol";
+import {AnsweringToken, BurningToken, PlainToken, SilentToken, SlowToken, TYPEHASH, Weth9} from "../Tokens.sol";
 
 contract ConstructorTest is DrainTest {
     function test_constructor_revertsWhenTokenIsZero() public {
@@ -84,6 +84,13 @@ contract ConstructorTest is DrainTest {
     function test_constructor_findsNoneInWhatAcceptsEverything() public {
         SilentToken token = new SilentToken();
         assertEq(token.RECEIVE_WITH_AUTHORIZATION_TYPEHASH(), TYPEHASH);
+        assertFalse(supportsAuthorization(address(token)));
+    }
+
+    function test_constructor_findsNoneInWhatAcceptsEverythingSlowly() public {
+        SlowToken token = new SlowToken();
+        (bool accepts,) = address(token).call(abi.encodeWithSignature("anything()"));
+        assertTrue(accepts);
         assertFalse(supportsAuthorization(address(token)));
     }
 
