@@ -9,13 +9,19 @@ const alias = {
   '@drain/core': root('packages/core/src/index.ts'),
   '@drain/consumer/testing': root('packages/consumer/src/testing/index.ts'),
   '@drain/consumer': root('packages/consumer/src/index.ts'),
+  '@drain/provider/postgres': root('packages/provider/src/ledger/postgres.ts'),
   '@drain/provider/sqlite': root('packages/provider/src/ledger/sqlite.ts'),
   '@drain/provider/express': root('packages/provider/src/http/express.ts'),
+  '@drain/provider/fastify': root('packages/provider/src/http/fastify.ts'),
   '@drain/provider/hono': root('packages/provider/src/http/hono.ts'),
+  '@drain/provider/node': root('packages/provider/src/http/node.ts'),
   '@drain/provider': root('packages/provider/src/index.ts'),
+  '@drain-protocol/sdk/postgres': root('packages/sdk/src/postgres.ts'),
   '@drain-protocol/sdk/sqlite': root('packages/sdk/src/sqlite.ts'),
   '@drain-protocol/sdk/express': root('packages/sdk/src/express.ts'),
+  '@drain-protocol/sdk/fastify': root('packages/sdk/src/fastify.ts'),
   '@drain-protocol/sdk/hono': root('packages/sdk/src/hono.ts'),
+  '@drain-protocol/sdk/node': root('packages/sdk/src/node.ts'),
   '@drain-protocol/sdk': root('packages/sdk/src/index.ts'),
 }
 
@@ -34,10 +40,13 @@ const project = (folder: string, name: string) => ({
 
 export default defineConfig({
   test: {
-    projects: ['packages', 'examples'].flatMap((parent) =>
-      readdirSync(root(parent), { withFileTypes: true })
-        .filter((entry) => entry.isDirectory())
-        .map((entry) => project(`${parent}/${entry.name}`, entry.name)),
-    ),
+    projects: [
+      ...['packages', 'examples'].flatMap((parent) =>
+        readdirSync(root(parent), { withFileTypes: true })
+          .filter((entry) => entry.isDirectory())
+          .map((entry) => project(`${parent}/${entry.name}`, entry.name)),
+      ),
+      project('bench', 'bench'),
+    ],
   },
 })

@@ -24,6 +24,7 @@ const tasks = {
   check: 'scripts/check.ts',
   demo: 'examples/demo/src/index.ts',
   gas: 'scripts/gas.ts',
+  bench: 'bench/index.ts',
   'deploy:local': 'scripts/deploy-local.ts',
 }
 

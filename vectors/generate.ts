@@ -25,6 +25,7 @@ import {
   zeroHash,
 } from 'viem'
 import { privateKeyToAccount, sign } from 'viem/accounts'
+import { signatures } from './signatures.ts'
 
 const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 const key = (name: string) => keccak256(stringToHex(`drain vectors: ${name}`))
@@ -539,6 +540,7 @@ const files = {
   },
   'hashes.json': { hashes },
   'pricing.json': { quotes, costs },
+  'signatures.json': signatures,
 }
 
 for (const [name, content] of Object.entries(files)) {

@@ -3,15 +3,20 @@ import { defineConfig } from 'tsup'
 export default defineConfig({
   entry: {
     index: 'src/index.ts',
+    cli: 'src/cli/index.ts',
+    postgres: 'src/ledger/postgres.ts',
     sqlite: 'src/ledger/sqlite.ts',
     express: 'src/http/express.ts',
+    fastify: 'src/http/fastify.ts',
     hono: 'src/http/hono.ts',
+    node: 'src/http/node.ts',
+    noPrometheus: 'src/observe/noPrometheus.ts',
   },
   format: ['esm', 'cjs'],
   target: 'es2023',
   dts: true,
   sourcemap: true,
   clean: true,
-  // tsup bundles what is no plain dependency; this one is native.
-  external: ['better-sqlite3'],
+  // tsup bundles what is no plain dependency; these are optional, native or large.
+  external: ['better-sqlite3', 'pg', /^@bitauth\/libauth/],
 })

@@ -1,7 +1,7 @@
 import type { MeteredEvent } from '@drain-protocol/sdk'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { parseChatRequest } from './ChatRequest.ts'
-import { answer, type Till } from './chat.ts'
+import { answer, quoteOf, type Till } from './chat.ts'
 import { promptTokens } from './metering.ts'
 import { parseModels } from './models.ts'
 import { openAiUpstream } from './openai.ts'
@@ -389,5 +389,24 @@ describe('a stream', () => {
       response.end()
     }
     expect((await ask({ stream: true })).chunks).toEqual([...spoken, end])
+  })
+})
+
+describe('a quote', () => {
+  const parse = (fields: JsonObject) =>
+    parseChatRequest({ model: 'some-model', messages, max_tokens: 1_000, ...fields }, models)
+
+  it('is one amount for a whole answer, and for a stream whose reasoning is told last', () => {
+    expect(quoteOf(parse({}))).toBe(parse({}).quote.amount)
+    const thinking = parse({ model: 'thinker', stream: true })
+    expect(quoteOf(thinking)).toBe(thinking.quote.amount)
+  })
+
+  it('begins with the input and a step of each answer for a stream', () => {
+    const request = parse({ stream: true, n: 2 })
+    const input = BigInt(request.quote.inputTokens)
+    expect(quoteOf(request)).toEqual({ most: input + 4_000n, first: input + 1_024n, step: 1_024n })
+    const short = parse({ stream: true, max_tokens: 10 })
+    expect(quoteOf(short)).toEqual({ most: input + 20n, first: input + 20n, step: 20n })
   })
 })

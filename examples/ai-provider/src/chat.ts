@@ -1,5 +1,12 @@
 /** `POST /v1/chat/completions`: what is asked, what it may cost, the answer and its real cost. */
-import { InvalidRequestError, type MeteredEvent, type Paywall, sse } from '@drain-protocol/sdk'
+import {
+  InvalidRequestError,
+  type MeteredEvent,
+  type Paywall,
+  Pricing,
+  type RequestQuote,
+  sse,
+} from '@drain-protocol/sdk'
 import { type ChatRequest, parseChatRequest, UnknownModelError } from './ChatRequest.ts'
 import { coveredPromptTokens, coveredTokens, meterCompletion, promptTokens } from './metering.ts'
 import { meterStream } from './meterStream.ts'
@@ -27,26 +34,46 @@ export type Till = {
 
 /** Answers a chat request against payment. A malformed one is refused before it is asked to pay. */
 export async function paidChat(request: Request, paywall: Paywall, service: ChatService): Promise<Response> {
-  const chat = await readChatRequest(request, service)
-  if (chat instanceof Response) return chat
-  return paywall.handle(request, chat.quote.amount, (payment) =>
-    answer(chat, service, {
-      signal: AbortSignal.any([payment.signal, request.signal]),
-      charge: (cost) => payment.charge(cost),
-      stream: (events) => sse(payment, events),
-    }),
+  const read = await readChatRequest(request, service)
+  if (read instanceof Response) return read
+  const { chat, text } = read
+  return paywall.handle(
+    request,
+    quoteOf(chat),
+    (payment) =>
+      answer(chat, service, {
+        signal: AbortSignal.any([payment.signal, request.signal]),
+        charge: (cost) => payment.charge(cost),
+        stream: (events) => sse(payment, events),
+      }),
+    { body: () => new TextEncoder().encode(text) },
   )
 }
 
-/** The request, or the response that refuses it. */
+/** Output tokens of each answer that are reserved at a time. */
+export const stepTokens = 256
+
+/**
+ * Streams are paid in steps: the input and the first words are enough to begin. Not where the reasoning comes first and is
+ * told last, since the provider would have paid for all of it by then.
+ */
+export function quoteOf({ model, quote, choices, isStream }: ChatRequest): RequestQuote {
+  if (!isStream || model.hidesReasoning) return quote.amount
+  const outputTokens = Math.min(stepTokens, quote.maxTokens) * choices
+  const step = Pricing.cost(model.pricing, { inputTokens: 0, outputTokens })
+  const first = Pricing.cost(model.pricing, { inputTokens: quote.inputTokens, outputTokens })
+  return { most: quote.amount, first, step }
+}
+
+/** A request and its body as it came, or the response that refuses it. */
 export async function readChatRequest(
   request: Request,
   { models, maxBodyBytes }: ChatService,
-): Promise<ChatRequest | Response> {
+): Promise<{ chat: ChatRequest; text: string } | Response> {
   const body = await readJson(request, maxBodyBytes)
   if (!body.ok) return problem(body.status, 'invalid_request', body.message)
   try {
-    return parseChatRequest(body.value, models)
+    return { chat: parseChatRequest(body.value, models), text: body.text }
   } catch (error) {
     if (error instanceof UnknownModelError) return problem(404, 'model_not_found', error.message)
     if (error instanceof InvalidRequestError) return problem(400, 'invalid_request', error.message)

@@ -4,9 +4,9 @@ import { answer, type ChatService, readChatRequest } from './chat.ts'
 
 /** Does the same work as the paid route, for nothing. */
 export async function freeChat(request: Request, service: ChatService): Promise<Response> {
-  const chat = await readChatRequest(request, service)
-  if (chat instanceof Response) return chat
-  return answer(chat, service, { signal: new AbortController().signal, charge() {}, stream })
+  const read = await readChatRequest(request, service)
+  if (read instanceof Response) return read
+  return answer(read.chat, service, { signal: new AbortController().signal, charge() {}, stream })
 }
 
 function stream(events: AsyncIterable<MeteredEvent>): Response {

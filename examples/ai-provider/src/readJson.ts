@@ -1,5 +1,7 @@
 /** A JSON body, or why it cannot be used. */
-export type JsonBody = { ok: true; value: unknown } | { ok: false; status: 400 | 413; message: string }
+export type JsonBody =
+  | { ok: true; value: unknown; text: string }
+  | { ok: false; status: 400 | 413; message: string }
 
 /** Parses a request's body as JSON, reading at most `maxBytes`. Never throws. */
 export async function readJson(request: Request, maxBytes: number): Promise<JsonBody> {
@@ -14,7 +16,8 @@ export async function readJson(request: Request, maxBytes: number): Promise<Json
       if (size > maxBytes) return tooLarge
       text += decoder.decode(chunk, { stream: true })
     }
-    return { ok: true, value: JSON.parse(text + decoder.decode()) }
+    text += decoder.decode()
+    return { ok: true, value: JSON.parse(text), text }
   } catch {
     return { ok: false, status: 400, message: 'The body is not JSON.' }
   }

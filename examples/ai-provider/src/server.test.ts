@@ -3,13 +3,13 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type LocalChain, startLocalChain } from '@drain/consumer/testing'
-import { createDrainClient, Usdc } from '@drain-protocol/sdk'
+import { createDrainClient, createDrainConsumer, Usdc, Voucher } from '@drain-protocol/sdk'
 import OpenAI from 'openai'
 import { toHex } from 'viem'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { readConfig } from './config.ts'
 import { type RunningServer, startServer } from './server.ts'
-import { chunk, startWireUpstream, writeEvents } from './wireUpstream.fixture.ts'
+import { chunk, sendEvents, startWireUpstream, writeEvents } from './wireUpstream.fixture.ts'
 
 let chain: LocalChain
 let folder: string
@@ -103,6 +103,98 @@ describe('paid by the OpenAI SDK', () => {
     const charged = closed ? Usdc.parse(closed.finalAmount) : 0n
     expect(charged).toBeGreaterThan(0n)
     expect(charged).toBeLessThan(16n * 90n * 2n)
+  })
+})
+
+describe('paid by hand', () => {
+  /** An open channel, and a header with a voucher for an amount in base units. */
+  async function openChannel() {
+    const { deployment, rpcUrl, accounts, chainId } = chain
+    const { contract: contractAddress, token: usdcAddress } = deployment
+    const consumer = createDrainConsumer(chain.walletClient(accounts[0]), accounts[0], {
+      ...{ chainId, rpcUrl, contractAddress, usdcAddress },
+    })
+    await consumer.approveUsdc('1')
+    const { channelId } = await consumer.openChannel({
+      ...{ provider: accounts[1].address, amount: '1', duration: '24h' },
+    })
+    return async (amount: bigint) => ({
+      'X-DRAIN-Voucher': Voucher.toHeader(await consumer.signVoucher(channelId, Usdc.format(amount))),
+    })
+  }
+  const textOf = (events: string) =>
+    [...events.matchAll(/^data: (\{"id.*)$/gm)]
+      .map(([, data]) => JSON.parse(data ?? '').choices[0]?.delta.content ?? '')
+      .join('')
+
+  it('streams for a voucher of the first step, and goes on with more', async () => {
+    const upstream = await startWireUpstream()
+    const provider = await startServer(
+      readConfig(
+        environment({
+          DATABASE: join(folder, 'steps.db'),
+          OPENAI_BASE_URL: upstream.baseUrl,
+          OPENAI_API_KEY: 'any',
+          MODELS: 'talker=0.001/0.002',
+          MARGIN_PERCENT: '0',
+        }),
+      ),
+      log,
+    )
+    try {
+      const words = Array.from({ length: 600 }, (_, index) => ` word${index % 10}`)
+      const usage = { prompt_tokens: 20, completion_tokens: 1_200 }
+      upstream.answer = (response) => {
+        sendEvents(response, [
+          ...words.map((content) => chunk({ content })),
+          ...[chunk({}, 'stop'), chunk({}, null, { choices: [], usage }), '[DONE]'],
+        ])
+        response.end()
+      }
+      const voucher = await openChannel()
+      const send = (path: string, body: string, headers: Record<string, string>) =>
+        fetch(`${provider.url}${path}`, { method: 'POST', headers, body })
+      const body = JSON.stringify({ model: 'talker', messages, max_tokens: 2_000, stream: true })
+      const quote = BigInt(
+        (await send('/v1/chat/completions', body, {})).headers.get('X-DRAIN-Required') ?? 0,
+      )
+      let signed = quote - 2n * (2_000n - 256n)
+      const response = await send('/v1/chat/completions', body, await voucher(signed))
+      const decoder = new TextDecoder()
+      const asked: bigint[] = []
+      let text = ''
+      for await (const bytes of response.body ?? []) {
+        const part = decoder.decode(bytes, { stream: true })
+        text += part
+        const [, need] = /payment-need-voucher\ndata: (.*)\n\n/.exec(part) ?? []
+        if (!need) continue
+        signed = BigInt(JSON.parse(need).requiredCumulative)
+        asked.push(signed)
+        expect((await send('/v1/vouchers', '', await voucher(signed))).status).toBe(200)
+      }
+      const receipt = JSON.parse(/payment-receipt\ndata: (.*)/.exec(text)?.[1] ?? '')
+      expect(receipt).toMatchObject({ cost: '2420', ended: 'complete' })
+      expect(textOf(text)).toBe(words.join(''))
+      expect(asked.length).toBeGreaterThanOrEqual(1)
+      expect(asked.every((amount) => amount <= quote)).toBe(true)
+    } finally {
+      await provider.close()
+      await upstream.close()
+    }
+  })
+
+  it.each([false, true])('gives a lost answer again for nothing (streamed: %s)', async (stream) => {
+    const voucher = await openChannel()
+    const headers = { ...(await voucher(5_000n)), 'Idempotency-Key': 'lost' }
+    const first = await post('/v1/chat/completions', { ...ask, stream }, headers)
+    const answer = await first.text()
+    const again = await post('/v1/chat/completions', { ...ask, stream }, headers)
+    expect(again.headers.get('Idempotency-Replayed')).toBe('true')
+    expect(again.headers.get('X-DRAIN-Cost')).toBe('0')
+    const repeated = await again.text()
+    if (stream) expect(textOf(repeated)).toBe(textOf(answer))
+    else expect(repeated).toBe(answer)
+    expect((await post('/v1/chat/completions', { ...ask, seed: 8, stream }, headers)).status).toBe(422)
   })
 })
 

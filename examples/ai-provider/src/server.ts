@@ -51,6 +51,7 @@ export async function startServer(
     minPayout,
     settle,
     adminToken,
+    maxBodyBytes,
   } = config
   const paywall = createPaywall({
     account,
@@ -66,9 +67,9 @@ export async function startServer(
     adminToken,
     minPayout,
     settle,
+    idempotency: { maxBodyBytes },
     log,
   })
-  const { maxBodyBytes } = config
   const service: ChatService = { models, upstreamOf: chooseUpstream(config), maxBodyBytes, log }
 
   const app = new Hono()

@@ -43,9 +43,9 @@ export function typedData(request: Unsigned, deployment: Parameters<typeof Domai
 }
 
 /** The EIP-712 digest. */
-export function digest(request: Unsigned, domainSeparator: Hex): Uint8Array {
+export function digest(request: Unsigned, domainSeparator: Hex | Uint8Array): Uint8Array {
   return typedDataDigest(
-    hexToBytes(domainSeparator),
+    typeof domainSeparator === 'string' ? hexToBytes(domainSeparator) : domainSeparator,
     hashWords(typeHash, request.channelId, keccak256(stringToHex(request.action)), request.deadline),
   )
 }
@@ -56,7 +56,8 @@ export function toHeader(request: ChannelRequest): string {
 }
 
 /**
- * Deadline and signature from a header's or a body's fields, strictly.
+ * Deadline and signature from a header's or a body's fields, strictly. The signature has 65 bytes, or 193 when a session key
+ * sends its proof along ({@link SessionKey.recover}).
  *
  * @throws {InvalidFormatError}
  */
@@ -68,8 +69,8 @@ export function fromJson(fields: unknown): { deadline: bigint; signature: Hex } 
   if (typeof deadline !== 'string' || !/^[1-9][0-9]{0,18}$/.test(deadline)) {
     throw new InvalidFormatError('channel request', 'deadline is not a decimal string of Unix seconds')
   }
-  if (typeof signature !== 'string' || !/^0x(?:[0-9a-fA-F]{2}){65}$/.test(signature)) {
-    throw new InvalidFormatError('channel request', 'signature is not 65 bytes of hex')
+  if (typeof signature !== 'string' || !/^0x(?:[0-9a-fA-F]{130}|[0-9a-fA-F]{386})$/.test(signature)) {
+    throw new InvalidFormatError('channel request', 'signature is not 65 (or 193) bytes of hex')
   }
   return { deadline: BigInt(deadline), signature: signature.toLowerCase() as Hex }
 }

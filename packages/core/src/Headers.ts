@@ -48,6 +48,7 @@ export const corsExposed: readonly string[] = [
   ...Object.values(offerNames),
   'WWW-Authenticate',
   'Payment-Receipt',
+  'Idempotency-Replayed',
 ]
 
 type Readable = Pick<globalThis.Headers, 'get'>

@@ -3,12 +3,20 @@
  * A looser check off chain is free service: what it accepts can never be claimed.
  */
 import { secp256k1 } from '@noble/curves/secp256k1'
-import { type Address, type Hex, keccak256 } from 'viem'
-import { bytesToHex, hexToBytes } from './Bytes.ts'
+import type { Address, Hex } from 'viem'
+import { bytesToHex, keccak256, writeHex, writeUint256 } from './Bytes.ts'
 
-/** Recovers public keys; the place where a faster library plugs in. Returns the uncompressed key of 65 bytes. */
+/** Recovers public keys; the place where a faster library plugs in. */
 export type Secp256k1 = {
-  name: string
+  /** Which library it is, for logs and metrics. */
+  readonly name: string
+  /**
+   * The uncompressed key of 65 bytes, or `undefined` when r or s is zero or not below the group order, r is no x of a point,
+   * or the key would be the point at infinity.
+   *
+   * @param digest 32 bytes
+   * @param rs 64 bytes, only read during the call
+   */
   recoverPublicKey(digest: Uint8Array, rs: Uint8Array, recovery: 0 | 1): Uint8Array | undefined
 }
 
@@ -27,7 +35,8 @@ export const noble: Secp256k1 = {
   },
 }
 
-const halfOrder = secp256k1.CURVE.n >> 1n
+/** Characters of 65 bytes in hex. */
+export const hexLength = 2 + 2 * 65
 
 /**
  * The signer's address in lower case, or `undefined` for every signature that the contract refuses.
@@ -39,17 +48,50 @@ export function recoverAddress(
   signature: Hex,
   backend: Secp256k1 = noble,
 ): Address | undefined {
-  if (!/^0x[0-9a-fA-F]{130}$/.test(signature)) return undefined
-  const v = Number.parseInt(signature.slice(130), 16)
+  if (signature.length !== hexLength || !signature.startsWith('0x')) return undefined
+  try {
+    writeHex(signature, 2, rsv, 0, 65)
+  } catch {
+    return undefined
+  }
+  const v = rsv[64]
   if (v !== 27 && v !== 28) return undefined
-  if (BigInt(`0x${signature.slice(66, 130)}`) > halfOrder) return undefined
-  const rs = hexToBytes(signature.slice(0, 130) as Hex)
+  // Backends refuse these too, but for the last: high s is good ECDSA, and only EIP-2 forbids it.
+  if (isZero(rsv, 0) || isZero(rsv, 32) || !isBelow(rsv, 0, order) || !isBelow(rsv, 32, highS))
+    return undefined
   const publicKey = backend.recoverPublicKey(digest, rs, v === 27 ? 0 : 1)
   if (!publicKey) return undefined
-  return bytesToHex(keccak256(publicKey.subarray(1), 'bytes').subarray(12))
+  return bytesToHex(keccak256(publicKey.subarray(1)).subarray(12))
 }
 
 /** Whether `address` made `signature` over `digest`, by the contract's rules. */
 export function isValid(digest: Uint8Array, signature: Hex, address: Address, backend?: Secp256k1): boolean {
   return recoverAddress(digest, signature, backend) === address.toLowerCase()
+}
+
+/** Decoded, checked and recovered from in one go each time, so one is enough. */
+const rsv = new Uint8Array(65)
+const rs = rsv.subarray(0, 64)
+
+const order = word(secp256k1.CURVE.n)
+const highS = word((secp256k1.CURVE.n >> 1n) + 1n)
+
+function word(value: bigint): Uint8Array {
+  const bytes = new Uint8Array(32)
+  writeUint256(value, bytes, 0)
+  return bytes
+}
+
+/** Whether the 32 bytes at `offset` are a smaller number than `bound`. */
+function isBelow(bytes: Uint8Array, offset: number, bound: Uint8Array): boolean {
+  for (let index = 0; index < 32; index++) {
+    const difference = (bytes[offset + index] ?? 0) - (bound[index] ?? 0)
+    if (difference !== 0) return difference < 0
+  }
+  return false
+}
+
+function isZero(bytes: Uint8Array, offset: number): boolean {
+  for (let index = 0; index < 32; index++) if (bytes[offset + index] !== 0) return false
+  return true
 }

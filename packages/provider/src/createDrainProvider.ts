@@ -5,6 +5,7 @@ import {
   Domain,
   DrainError,
   type Rejection,
+  SessionKey,
   TransactionRevertedError,
   Usdc,
   type Voucher,
@@ -12,7 +13,8 @@ import {
 import { type Account, type Address, createPublicClient, type Hex, http, type WalletClient } from 'viem'
 import { createChannelReader } from './chain/ChannelReader.ts'
 import { rpcUrlOf } from './chain/rpcUrlOf.ts'
-import { verifyVoucher } from './verify/verifyVoucher.ts'
+import { selectSecp256k1 } from './verify/secp256k1/selectSecp256k1.ts'
+import { invalidSignature, type KnownChannel, recoverVoucher, verifySigned } from './verify/verifyVoucher.ts'
 
 /** Where a provider's channels live. */
 export type DrainProviderConfig = {
@@ -101,22 +103,27 @@ function create(
   const domainSeparator = Domain.separator(deployment)
   const rpcUrl = config.rpcUrl ?? wallet?.walletClient.chain?.rpcUrls.default.http[0]
   const client = createPublicClient({ transport: http(rpcUrlOf({ chainId: config.chainId, rpcUrl })) })
-  const channels = createChannelReader({ client, deployment, confirmations: () => 0n })
+  const { provider } = config
+  const channels = createChannelReader({ client, deployment, provider, confirmations: () => 0n })
+  const secp256k1 = selectSecp256k1()
   /** What was verified so far, per channel. */
   const highest = new Map<Hex, { nonce: bigint; amount: bigint }>()
+  /** Channels whose session key has sent its proof: it crosses the wire once. */
+  const proven = new Map<Hex, KnownChannel>()
   const highestOf = (channelId: Hex) => highest.get(Channel.parseId(channelId)) ?? { nonce: 0n, amount: 0n }
 
   async function verify(voucher: Voucher.Voucher): Promise<VoucherVerification> {
     const channelId = Channel.parseId(voucher.channelId)
+    const normal = { ...voucher, channelId }
+    const signed = recoverVoucher(normal, { domainSeparator, secp256k1 })
+    if (!signed) return refuse(invalidSignature.rejection.code, invalidSignature.rejection.message)
     const lookup = await channels.get(channelId)
-    const channel = lookup.status === 'found' ? lookup.channel : undefined
-    const { provider } = config
-    const verdict = verifyVoucher({ ...voucher, channelId }, channel, {
-      provider,
-      domainSeparator,
-      now: channels.now(),
-    })
+    const channel =
+      lookup.status === 'found' ? { ...lookup.channel, proof: proven.get(channelId)?.proof } : undefined
+    const context = { provider, deployment, domainSeparator, secp256k1, now: channels.now() }
+    const verdict = verifySigned(normal, signed, channel, context)
     if (!verdict.ok) return refuse(verdict.rejection.code, verdict.rejection.message)
+    if (verdict.proof) proven.set(channelId, verdict.channel)
     // From here on without waiting for anything, so that no other call can pass with the same nonce.
     const before = highestOf(channelId)
     if (voucher.nonce <= before.nonce) {
@@ -144,6 +151,13 @@ function create(
     return { valid: true, signer: consumer, channel: verdict.channel, payout, payoutFormatted, increase }
   }
 
+  /** The signature as the contract takes it: a session key's with the proof, that its later vouchers come without. */
+  function claimable(voucher: Voucher.Voucher): Hex {
+    const channel = proven.get(voucher.channelId)
+    const signed = channel && recoverVoucher(voucher, { domainSeparator, secp256k1 })
+    return (signed && SessionKey.accept(signed, channel, deployment)?.signature) ?? voucher.signature
+  }
+
   async function claim(voucher: Voucher.Voucher): Promise<Hex> {
     if (!wallet) {
       throw new DrainError('wallet_required', 'This provider has no wallet to claim with.', {
@@ -151,12 +165,13 @@ function create(
       })
     }
     const { walletClient, account } = wallet
-    const { channelId, amount, nonce, signature } = voucher
+    const channelId = Channel.parseId(voucher.channelId)
+    const { amount, nonce } = voucher
     const call = {
       address: deployment.contract,
       abi: ContractError.callAbi,
       functionName: 'claim',
-      args: [channelId, amount, nonce, signature],
+      args: [channelId, amount, nonce, claimable({ ...voucher, channelId })],
       account,
     } as const
     try {
@@ -167,7 +182,7 @@ function create(
     const hash = await walletClient.writeContract({ ...call, chain: walletClient.chain })
     const receipt = await client.waitForTransactionReceipt({ hash })
     if (receipt.status !== 'success') throw new TransactionRevertedError('claim', { transactionHash: hash })
-    channels.forget(Channel.parseId(channelId))
+    channels.forget(channelId)
     return hash
   }
 

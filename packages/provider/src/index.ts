@@ -10,12 +10,35 @@ export {
   type DrainProvider,
   type VoucherVerification,
 } from './createDrainProvider.ts'
+export type { Answer } from './http/Answer.ts'
+export type { Beginning, RequestOptions } from './http/beginning.ts'
+export type { OpenRelay, RelayCode, Relayed, RelayInput } from './http/openRelay.ts'
 export { Payment } from './http/Payment.ts'
-export { createPaywall, type PaidHandler, type Paywall, type PaywallConfig } from './http/Paywall.ts'
+export { createPaywall, type Paywall } from './http/Paywall.ts'
+export type { PaywallConfig } from './http/PaywallConfig.ts'
+export type { RequestHead } from './http/RequestHead.ts'
+export type { LimitsInput } from './http/rateLimits.ts'
+export type { RequestQuote, StreamQuote } from './http/StreamQuote.ts'
+export type { PaidHandler } from './http/serving.ts'
 export * from './ledger/Errors.ts'
 export type * from './ledger/Ledger.ts'
 export { memoryLedger } from './ledger/memory.ts'
+export type { Health, HealthReason, HealthReport } from './observe/Health.ts'
+export { type Log, type LogInput, redactedPaths } from './observe/Log.ts'
+export type { Metrics } from './observe/Metrics.ts'
 export type { Claimed, Closing, Settlement } from './settle/Settlement.ts'
+export type { Ended } from './stream/frames.ts'
+export type { StreamSettings } from './stream/StreamSettings.ts'
 export { type MeteredEvent, sse } from './stream/sse.ts'
+export {
+  type Secp256k1Name,
+  type SelectedSecp256k1,
+  selectSecp256k1,
+} from './verify/secp256k1/selectSecp256k1.ts'
 export * as Terms from './verify/Terms.ts'
-export { type Verdict, verifyVoucher } from './verify/verifyVoucher.ts'
+export {
+  type KnownChannel,
+  type Verdict,
+  type VerifyContext,
+  verifyVoucher,
+} from './verify/verifyVoucher.ts'

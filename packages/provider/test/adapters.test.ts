@@ -1,14 +1,11 @@
-/** The same API behind both frameworks, over real connections. */
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+/** Every adapter serves the same API in the same way, over real connections. */
+import { type ClientRequest, type IncomingMessage, request as rawRequest } from 'node:http'
 import { InvalidRequestError, Pricing, Usdc, Headers as Wire } from '@drain/core'
-import { type Paywall, sse } from '@drain/provider'
-import * as onExpress from '@drain/provider/express'
+import { memoryLedger, type Paywall, sse } from '@drain/provider'
 import * as onHono from '@drain/provider/hono'
-import { serve } from '@hono/node-server'
-import express from 'express'
 import { Hono } from 'hono'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type App, adapters, type Service, serviceOf, startApp, streamQuote } from './apps.ts'
 import { type Fixture, startFixture } from './fixture.ts'
 
 const price = Usdc.parse('0.001')
@@ -18,109 +15,82 @@ beforeAll(async () => {
 })
 afterAll(() => fixture?.close())
 
-function honoApp(paywall: Paywall): Promise<Server> {
-  const app = new Hono()
-  app.use(onHono.endpoints(paywall))
-  app.get('/free', (c) => c.text('free'))
-  app.get('/joke', onHono.paid(paywall, '0.001'), (c) => c.json({ joke: 'paid' }))
-  app.get('/cheap', onHono.paid(paywall, '0.001'), (c) => {
-    c.get('payment').charge(1n)
-    return c.text('cheap', 201, { 'X-Own': 'kept' })
-  })
-  app.post(
-    '/echo',
-    onHono.paid(paywall, async (request) => BigInt((await request.clone().text()).length)),
-    async (c) => c.text(await c.req.text()),
-  )
-  app.get('/fails', onHono.paid(paywall, '0.001'), () => {
-    throw new Error('secret detail')
-  })
-  app.get('/missing', onHono.paid(paywall, '0.001'), (c) => c.text('no', 404))
-  app.onError((_, c) => c.text('failed', 500))
-  return new Promise((resolve) => {
-    const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, () =>
-      resolve(server as Server),
-    )
-  })
-}
-
-function expressApp(paywall: Paywall): Promise<Server> {
-  const app = express()
-  // Once in front of the parsers and once behind them: both orders are common.
-  app.use(onExpress.endpoints(paywall))
-  app.use(express.text(), express.json())
-  app.use(
-    '/parsed',
-    (req, _res, next) => {
-      req.originalUrl = req.originalUrl.replace('/parsed', '')
-      next()
-    },
-    onExpress.endpoints(paywall),
-  )
-  app.get('/free', (_, res) => void res.send('free'))
-  app.get('/joke', onExpress.paid(paywall, '0.001'), (_, res) => void res.json({ joke: 'paid' }))
-  app.get('/cheap', onExpress.paid(paywall, '0.001'), (_, res) => {
-    res.locals.payment.charge(1n)
-    res.status(201).set('X-Own', 'kept').write('che')
-    res.end('ap')
-  })
-  app.post(
-    '/echo',
-    onExpress.paid(paywall, (req) => BigInt(req.body.length)),
-    (req, res) => void res.type('text').send(req.body),
-  )
-  app.get('/fails', onExpress.paid(paywall, '0.001'), () => {
-    throw new Error('secret detail')
-  })
-  app.get(
-    '/unsendable',
-    onExpress.paid(paywall, '0.001'),
-    (_, res) => void res.writeHead(200, { 'X-Bad': 'a\nb' }).end(),
-  )
-  app.get('/wrong-type', onExpress.paid(paywall, '0.001'), (_, res) => void res.write(123 as never))
-  app.get('/missing', onExpress.paid(paywall, '0.001'), (_, res) => void res.writeHead(404).end('no'))
-  app.use(((_error, _req, res, _next) => void res.status(500).send('failed')) as express.ErrorRequestHandler)
-  return new Promise((resolve) => {
-    const server: Server = createServer(app).listen(0, '127.0.0.1', () => resolve(server))
-  })
-}
-
-describe.each([
-  ['Hono', honoApp],
-  ['Express', expressApp],
-])('on %s', (name, start) => {
-  let origin: string
-  let server: Server
+describe.each(adapters)('on %s', (name) => {
+  let service: Service
+  let app: App
   beforeAll(async () => {
-    server = await start(fixture.paywall({ name: 'Adapters', models: { joke: Pricing.flat('0.001') } }))
-    origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    service = serviceOf(
+      fixture.paywall({
+        name: 'Adapters',
+        models: { joke: Pricing.flat('0.001') },
+        adminToken: 'secret',
+        relay: { nativePrice: '0.25' },
+      }),
+    )
+    app = await startApp(name, service)
   })
-  afterAll(() => new Promise((resolve) => server.close(resolve)))
+  afterAll(() => app?.close())
   const total = (response: Response) => Wire.parseCosts(response.headers)?.total
+  const charged = async (channelId: `0x${string}`) => (await service.paywall.ledger.get(channelId))?.charged
+  const ask = (path: string, init?: RequestInit) => fetch(`${app.origin}${path}`, init)
+  /** With headers exactly as given. */
+  const raw = (path: string, headers: string[], method = 'GET') =>
+    new Promise<{ request: ClientRequest; response: IncomingMessage }>((resolve, reject) => {
+      const all = ['Host', `127.0.0.1:${app.port}`, ...headers]
+      const request = rawRequest({ port: app.port, path, method, headers: all, agent: false }, (response) =>
+        resolve({ request, response }),
+      )
+      request.on('error', reject).end()
+    })
 
   test('an unpaid request is told the price, and its own origin', async () => {
-    const response = await fetch(`${origin}/joke`)
+    const response = await ask('/joke')
     expect(response.status).toBe(402)
     expect(response.headers.get('X-DRAIN-Required')).toBe('1000')
-    expect(response.headers.get('X-Payment-Signing')).toBe(`${origin}/v1/signing`)
-    expect((await fetch(`${origin}/free`)).status).toBe(200)
+    expect(response.headers.get('X-Payment-Signing')).toBe(`${app.origin}/v1/signing`)
+    expect(response.headers.get('Cache-Control')).toBe('no-store')
+    expect(response.headers.get('Content-Type')).toContain('application/json')
+    expect((await response.json()).error.code).toBe('voucher_required')
+    expect(await (await ask('/free')).text()).toBe('free')
+  })
+
+  test('HEAD is asked to pay, without a body; a preflight is not', async () => {
+    const head = await ask('/joke', { method: 'HEAD' })
+    expect([head.status, await head.text()]).toEqual([402, ''])
+    const headers = { 'Access-Control-Request-Method': 'GET', Origin: 'http://app.test' }
+    const preflight = await ask('/joke', { method: 'OPTIONS', headers })
+    expect(preflight.status).toBe(204)
+    expect(preflight.headers.get('Access-Control-Allow-Headers')).toContain('X-DRAIN-Voucher')
   })
 
   test('paid requests are served with their costs', async () => {
     const channel = await fixture.open()
-    const joke = await fetch(`${origin}/joke`, { headers: await channel.voucher(price) })
+    const joke = await ask('/joke', { headers: await channel.voucher(price) })
     expect(await joke.json()).toEqual({ joke: 'paid' })
     expect(total(joke)).toBe(1_000n)
     expect(joke.headers.get('Access-Control-Expose-Headers')).toContain('X-DRAIN-Cost')
+    expect(joke.headers.get('Cache-Control')).toBe('private')
 
-    const cheap = await fetch(`${origin}/cheap`, { headers: await channel.voucher(2n * price) })
+    const cheap = await ask('/cheap', { headers: await channel.voucher(2n * price) })
     expect([cheap.status, await cheap.text(), cheap.headers.get('X-Own')]).toEqual([201, 'cheap', 'kept'])
     expect(total(cheap)).toBe(1_001n)
 
-    const headers = { ...(await channel.voucher(2n * price)), 'Content-Type': 'text/plain' }
-    const echo = await fetch(`${origin}/echo`, { method: 'POST', body: 'x'.repeat(99), headers })
-    expect(await echo.text()).toBe('x'.repeat(99))
-    expect(total(echo)).toBe(1_100n)
+    const cookies = await ask('/cookies', { headers: await channel.voucher(3n * price) })
+    expect(cookies.headers.getSetCookie()).toEqual(['a=1', 'b=2'])
+    expect([await cookies.text(), cookies.headers.get('X-Own')]).toEqual(['cookies', 'kept'])
+  })
+
+  test.each(['/echo', '/parsed/echo'])('%s: the body reaches the handler', async (path) => {
+    const channel = await fixture.open()
+    const body = 'x'.repeat(99)
+    const headers = {
+      ...(await channel.voucher(price)),
+      'Content-Type': 'text/plain',
+      'Content-Length': '99',
+    }
+    const echo = await ask(path, { method: 'POST', body, headers })
+    expect(await echo.text()).toBe(body)
+    expect(total(echo)).toBe(99n)
   })
 
   test.each([
@@ -128,64 +98,204 @@ describe.each([
     ['/missing', 404],
   ])('%s is not charged', async (path, status) => {
     const channel = await fixture.open()
-    const response = await fetch(`${origin}${path}`, { headers: await channel.voucher(price) })
+    const response = await ask(path, { headers: await channel.voucher(price) })
     expect(response.status).toBe(status)
     expect(await response.text()).not.toContain('secret')
     expect(total(response)).toBe(0n)
+    expect(await service.paywall.ledger.get(channel.id)).toMatchObject({ charged: 0n, reserved: 0n })
   })
 
   test('an answer that cannot be sent ends its connection, and nothing else', async () => {
-    if (name !== 'Express') return
+    if (name === 'Hono') return // a Response that can't be sent can't be made
     const channel = await fixture.open()
     for (const path of ['/unsendable', '/wrong-type']) {
-      await expect(
-        fetch(`${origin}${path}`, { headers: await channel.voucher(10n * price) }),
-      ).rejects.toThrow()
+      await expect(ask(path, { headers: await channel.voucher(10n * price) })).rejects.toThrow()
     }
-    expect((await fetch(`${origin}/free`)).status).toBe(200)
+    expect((await ask('/free')).status).toBe(200)
+  })
+
+  test('nothing paid leaves when it cannot be charged', async () => {
+    const own = serviceOf(fixture.paywall({ ledger: memoryLedger({ log: () => {} }) }))
+    const other = await startApp(name, own)
+    const channel = await fixture.open()
+    own.whileStored = () => own.paywall.ledger.close()
+    const response = await fetch(`${other.origin}/store`, { headers: await channel.voucher(price) })
+    expect([response.status, response.headers.get('X-DRAIN-Error')]).toEqual([503, 'unavailable'])
+    expect(await response.text()).not.toContain('stored')
+    await other.close()
   })
 
   test('50 requests that share a voucher: one is served', async () => {
     const channel = await fixture.open()
     const headers = await channel.voucher(price)
-    const responses = await Promise.all(
-      Array.from({ length: 50 }, () => fetch(`${origin}/joke`, { headers })),
-    )
+    const responses = await Promise.all(Array.from({ length: 50 }, () => ask('/joke', { headers })))
     expect(responses.filter((response) => response.status === 200)).toHaveLength(1)
   })
 
-  test('a repeated voucher header is refused', async () => {
+  test('more than one payment is refused, however Node would join the headers', async () => {
     const channel = await fixture.open()
-    const [[name, value]] = Object.entries(await channel.voucher(price)) as [[string, string]]
-    const headers = new Headers([
-      [name, value],
-      [name, value],
-    ])
-    const response = await fetch(`${origin}/joke`, { headers })
-    expect([response.status, response.headers.get('X-DRAIN-Error')]).toEqual([400, 'multiple_payments'])
+    const [[voucherName, voucher]] = Object.entries(await channel.voucher(price)) as [[string, string]]
+    for (const headers of [
+      [voucherName, voucher, voucherName, voucher],
+      [voucherName, voucher, 'X-Payment-Voucher', voucher.replace('"1"', '"2"')],
+      [voucherName, voucher, 'Authorization', 'Payment id="x"'],
+      // Node keeps the first of these only.
+      [voucherName, voucher, 'Authorization', 'Bearer x', 'Authorization', 'Payment id="x"'],
+    ]) {
+      const { response } = await raw('/joke', headers)
+      expect([response.statusCode, response.headers['x-drain-error']]).toEqual([400, 'multiple_payments'])
+      response.resume()
+    }
+    expect(await charged(channel.id)).toBeUndefined()
   })
 
-  test('the endpoints are there, with a body that a parser has read already', async () => {
-    expect(await (await fetch(`${origin}/v1/pricing`)).json()).toMatchObject({ providerName: 'Adapters' })
+  test.each(['', '{', '{}', 'null', '[]', '{"channelId":"0x12"}', '\u00e9'])(
+    'the voucher %j is malformed',
+    async (text) => {
+      const { response } = await raw('/joke', ['X-DRAIN-Voucher', text])
+      expect([response.statusCode, response.headers['x-drain-error']]).toEqual([
+        400,
+        'invalid_voucher_format',
+      ])
+      response.resume()
+    },
+  )
+
+  test.each([
+    ['an upgrade', '/joke', ['Connection', 'Upgrade', 'Upgrade', 'websocket']],
+    ['the absolute form', 'http://elsewhere.test/joke', []],
+    ['a query', '/joke?a=%C3%A9&b=/../..', []],
+  ])('%s is a request like any other', async (_, path, headers) => {
+    const { response } = await raw(path, headers as string[])
+    expect(response.statusCode).toBe(402)
+    response.resume()
+  })
+
+  test.each(['/orders', '/parsed/orders'])(
+    '%s: a retry under the same key is free and runs nothing',
+    async (path) => {
+      const channel = await fixture.open()
+      const before = service.orders.length
+      const send = async (body: string, amount: bigint) =>
+        ask(path, {
+          method: 'POST',
+          body,
+          headers: {
+            ...(await channel.voucher(amount)),
+            'Content-Type': 'application/json',
+            'Idempotency-Key': `order-${path}`,
+          },
+        })
+      const body = '{"item":"tea"}'
+      const first = await send(body, price)
+      const answer = await first.json()
+      expect([first.status, answer.body]).toEqual([201, body])
+      expect(total(first)).toBe(price)
+      const again = await send(body, 2n * price)
+      expect([again.status, await again.json()]).toEqual([201, answer])
+      expect(again.headers.get('Idempotency-Replayed')).toBe('true')
+      expect(total(again)).toBe(price)
+      expect((await send('{"item":"milk"}', 3n * price)).status).toBe(422)
+      expect(service.orders.length).toBe(before + 1)
+      expect(await charged(channel.id)).toBe(price)
+    },
+  )
+
+  test('a stream is charged as it goes, and ends with a receipt', async () => {
+    const channel = await fixture.open()
+    const response = await ask('/stream', { headers: await channel.voucher(price) })
+    expect(response.headers.get('Content-Type')).toContain('text/event-stream')
+    expect(response.headers.get('X-DRAIN-Channel')).toBe(channel.id)
+    const text = await response.text()
+    expect(text).toContain('data: at 300\n\n')
+    expect(JSON.parse(/event: payment-receipt\ndata: (.*)/.exec(text)?.[1] ?? '')).toMatchObject({
+      cost: '300',
+    })
+    expect(text.endsWith('data: [DONE]\n\n')).toBe(true)
+    expect(await charged(channel.id)).toBe(300n)
+  })
+
+  test('a stream goes as fast as its client reads, and ends when that leaves', async () => {
+    service.pulled = 0
+    service.isStopped = false
+    const channel = await fixture.open()
+    const headers = Object.entries(await channel.voucher(streamQuote)).flat()
+    const { request, response } = await raw('/endless', headers)
+    response.once('readable', () => response.read(1))
+    await expect.poll(() => service.pulled).toBeGreaterThan(1)
+    // Time enough for all of it, if nobody waited for the client.
+    for (let count = 0; count < 50; count += 1) await ask('/free')
+    expect(service.pulled).toBeLessThan(Number(streamQuote))
+    request.destroy()
+    await expect.poll(() => service.isStopped).toBe(true)
+    await expect.poll(async () => (await service.paywall.ledger.get(channel.id))?.reserved).toBe(0n)
+    const cost = (await charged(channel.id)) ?? 0n
+    expect(cost).toBeGreaterThan(0n)
+    expect(cost).toBeLessThanOrEqual(BigInt(service.pulled))
+  })
+
+  test('the endpoints are there, also with a body that a parser has read already', async () => {
+    expect(await (await ask('/v1/pricing')).json()).toMatchObject({ providerName: 'Adapters' })
+    for (const path of ['/v1/models', '/v1/docs', '/v1/signing', '/health']) {
+      expect((await ask(path)).status).toBe(200)
+    }
+    for (const [method, path, status] of [
+      ['GET', '/metrics', 401],
+      ['GET', '/v1/admin/stats', 401],
+      ['POST', '/v1/open', 400],
+      ['POST', '/v1/vouchers', 400],
+      ['GET', '/v1/channels/0x12', 400],
+    ] as const) {
+      expect([path, (await ask(path, { method })).status]).toEqual([path, status])
+    }
     const channel = await fixture.open()
     const body = JSON.stringify({ channelId: channel.id, ...(await channel.request('close')) })
-    const closing = await fetch(`${origin}/v1/close-channel`, {
-      method: 'POST',
-      body,
-      headers: { 'Content-Type': 'application/json' },
-    })
-    const answer = await closing.json()
+    const close = (path: string) =>
+      ask(path, { method: 'POST', body, headers: { 'Content-Type': 'application/json' } })
+    const answer = await (await close('/v1/close-channel')).json()
     expect(answer).toMatchObject({ channelId: channel.id, finalAmount: '0' })
-    if (name === 'Express') {
-      const headers = { 'Content-Type': 'application/json' }
-      const again = await fetch(`${origin}/parsed/v1/close-channel`, { method: 'POST', body, headers })
-      expect(await again.json()).toEqual(answer)
+    if (name === 'Express') expect(await (await close('/parsed/v1/close-channel')).json()).toEqual(answer)
+  })
+})
+
+describe('an answer written in parts, under a key', () => {
+  let service: Service
+  let app: App
+  beforeAll(async () => {
+    service = serviceOf(fixture.paywall())
+    app = await startApp('node:http', service)
+  })
+  afterAll(() => app?.close())
+
+  test.each([
+    [10_000, 1],
+    // Too long to be kept: it is passed on as it comes, and a retry runs anew.
+    [1_000_000, 2],
+  ])('of %d bytes comes whole; two requests run it %d times', async (size, runs) => {
+    const channel = await fixture.open()
+    const before = service.orders.length
+    for (const amount of [price, 2n * price]) {
+      const headers = { ...(await channel.voucher(amount)), 'Idempotency-Key': 'k', 'X-Size': `${size}` }
+      const response = await fetch(`${app.origin}/parts`, { headers })
+      expect([response.status, (await response.text()).length]).toEqual([200, size])
     }
-    const preflight = await fetch(`${origin}/joke`, {
-      method: 'OPTIONS',
-      headers: { 'Access-Control-Request-Method': 'GET', Origin: 'http://app.test' },
-    })
-    expect(preflight.status).toBe(204)
+    expect(service.orders.length).toBe(before + runs)
+    expect((await service.paywall.ledger.get(channel.id))?.charged).toBe(BigInt(runs) * price)
+  })
+
+  test('events that a handler sends by itself are not held back', async () => {
+    const channel = await fixture.open()
+    let release = () => {}
+    service.whileStored = () =>
+      new Promise((resolve) => {
+        release = resolve
+      })
+    const headers = { ...(await channel.voucher(price)), 'Idempotency-Key': 'k' }
+    const response = await fetch(`${app.origin}/own-events`, { headers })
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
+    expect((await reader?.read())?.value).toBe('data: now\n\n')
+    release()
+    expect((await reader?.read())?.value).toBe('data: later\n\n')
   })
 })
 

@@ -107,6 +107,7 @@ export async function startFixture(): Promise<Fixture> {
         usdcAddress: deployment.token,
         ledger: sqliteLedger(join(folder, `${paywalls.length}.db`)),
         settle: false,
+        graceMs: 1_000,
         log: () => {},
         ...options,
       })

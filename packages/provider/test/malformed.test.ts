@@ -1,15 +1,10 @@
 /** No request of any shape stops the provider. */
-import { createServer, type Server } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import { connect } from 'node:net'
 import { Pricing } from '@drain/core'
 import type { Paywall } from '@drain/provider'
-import * as onExpress from '@drain/provider/express'
-import * as onHono from '@drain/provider/hono'
-import { serve } from '@hono/node-server'
-import express from 'express'
 import fc from 'fast-check'
-import { Hono } from 'hono'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type App, adapters, serviceOf, startApp } from './apps.ts'
 import { type Fixture, type OpenChannel, startFixture } from './fixture.ts'
 
 let fixture: Fixture
@@ -116,49 +111,21 @@ const request = fc.record({
   ),
 })
 
-describe.each([
-  [
-    'Hono',
-    (): Promise<Server> => {
-      const app = new Hono()
-      app.use(onHono.endpoints(paywall))
-      app.all('*', onHono.paid(paywall, '0.001'), (c) => c.text('paid'))
-      return new Promise((resolve) => {
-        const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, () =>
-          resolve(server as Server),
-        )
-      })
-    },
-  ],
-  [
-    'Express',
-    (): Promise<Server> => {
-      const app = express()
-      app.use(onExpress.endpoints(paywall))
-      app.use(onExpress.paid(paywall, '0.001'), (_req, res) => void res.send('paid'))
-      return new Promise((resolve) => {
-        const server: Server = createServer(app).listen(0, '127.0.0.1', () => resolve(server))
-      })
-    },
-  ],
-])('on %s', (_, start) => {
-  let server: Server
+describe.each(adapters)('on %s', (adapter) => {
+  let app: App
   let port: number
   beforeAll(async () => {
-    server = await start()
-    port = (server.address() as AddressInfo).port
+    app = await startApp(adapter, serviceOf(paywall))
+    port = app.port
   })
-  afterAll(() => {
-    server.closeAllConnections()
-    server.close()
-  })
+  afterAll(() => app?.close())
 
   const isAlive = async () => {
     const response = await fetch(`http://127.0.0.1:${port}/health`)
     return response.status === 200
   }
 
-  test('5,000 malformed requests are each answered, none is served, none makes an error of its own', async () => {
+  test('2,500 malformed requests are each answered, none is served, none makes an error of its own', async () => {
     let statuses = new Map<number, number>()
     await fc.assert(
       fc.asyncProperty(fc.array(request, { minLength: 50, maxLength: 50 }), async (requests) => {
@@ -175,12 +142,12 @@ describe.each([
           statuses = statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1)
           expect(response.status).toBeGreaterThanOrEqual(200)
           expect(response.status).not.toBe(500)
-          expect(await response.text()).not.toBe('paid')
+          expect(await response.text()).not.toContain('paid"')
         }
       }),
-      { numRuns: 100, endOnFailure: true },
+      { numRuns: 50, endOnFailure: true },
     )
-    expect([...statuses.values()].reduce((sum, count) => sum + count)).toBe(5_000)
+    expect([...statuses.values()].reduce((sum, count) => sum + count)).toBe(2_500)
     expect(await isAlive()).toBe(true)
   })
 
@@ -227,6 +194,6 @@ describe.each([
     const response = await fetch(`http://127.0.0.1:${port}/joke`, {
       headers: await channel.voucher(charged + 1_000n),
     })
-    expect([response.status, await response.text()]).toEqual([200, 'paid'])
+    expect([response.status, await response.json()]).toEqual([200, { joke: 'paid' }])
   })
 })

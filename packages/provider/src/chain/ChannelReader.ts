@@ -2,11 +2,14 @@
  * What the chain says about channels, remembered: a paid request never waits for a node.
  *
  * An open channel's consumer, provider, deposit and expiry never change, and nobody but its provider can end or claim it
- * before its expiry. So a positive answer holds until then; a negative one is kept for seconds, and asking the node is
- * shared by concurrent requests and limited in rate, so that invented ids are no lever.
+ * before its expiry. So a positive answer holds until then; a negative one is kept for seconds. Asking the node is shared by
+ * concurrent requests and limited in rate, so that invented ids are no lever; and while they use up that rate, channels that
+ * were really opened for this provider are told apart by the contract's events.
  */
 import { Channel, ContractError, type Deployment, DrainError, Usdc } from '@drain/core'
-import type { Hex, PublicClient } from 'viem'
+import type { Address, Hex, PublicClient } from 'viem'
+import { createLookupBudget } from './LookupBudget.ts'
+import { createRecentOpens } from './RecentOpens.ts'
 
 /** A channel, or why there is none to serve. */
 export type Lookup =
@@ -16,8 +19,12 @@ export type Lookup =
   | { status: 'busy' }
 
 export type ChannelReader = {
-  /** @throws {ChainUnavailableError} */
-  get(channelId: Hex): Promise<Lookup>
+  /**
+   * @param remoteAddress Who asks: each has a share of the lookups. Trap: a proxy's own address would make all of its clients
+   * share one; leave it out unless the true one is known.
+   * @throws {ChainUnavailableError}
+   */
+  get(channelId: Hex, remoteAddress?: string | undefined): Promise<Lookup>
   /** The state on chain right now, past the cache. @throws {ChainUnavailableError} */
   read(channelId: Hex): Promise<Channel.Channel>
   /** Drops what is remembered of a channel, after it changed. */
@@ -40,7 +47,8 @@ export class ChainUnavailableError extends DrainError {
 /** Blocks an open must be deep before it counts, by its deposit. */
 export type Confirmations = (deposit: bigint) => bigint
 
-const localChains = [31_337, 1_337]
+/** Chains on one machine: no reorganisations, and blocks only when there is something to mine. */
+export const localChains = [31_337, 1_337]
 
 /** None on a local chain; elsewhere more the more is at stake. */
 export function defaultConfirmations(chainId: number): Confirmations {
@@ -52,11 +60,16 @@ const remembered = 100_000
 const rememberedUnknown = 10_000
 const unknownForMs = 2_000
 const headForMs = 10_000
-const lookupsPerSecond = 50
+/** How long lookups share a reading of the head. An older head only makes an open look less deep. */
+const sharedHeadMs = 1_000
+/** Lookups at the same time for channels that were really opened, while invented ones have used up the others. */
+const parallelOpened = 16
 
 export function createChannelReader(options: {
   client: PublicClient
   deployment: Deployment.Deployment
+  /** Whose channels are let through while there are too many lookups. Nobody's, when left out. */
+  provider?: Address | undefined
   confirmations?: Confirmations | undefined
   /** Milliseconds of the local clock. */
   clock?: (() => number) | undefined
@@ -70,10 +83,13 @@ export function createChannelReader(options: {
   const known = new Map<Hex, Channel.Channel>()
   const missing = new Map<Hex, { until: number; lookup: Lookup }>()
   const pending = new Map<Hex, Promise<Lookup>>()
-  let tokens = lookupsPerSecond
-  let refilledAt = clock()
+  const budget = createLookupBudget(clock)
+  const opens =
+    options.provider && createRecentOpens({ client, deployment, provider: options.provider, clock })
+  let openedLookups = 0
   let head = 0n
   let headReadAt = Number.NEGATIVE_INFINITY
+  let sharedHead: Promise<bigint> | undefined
 
   async function read(channelId: Hex, blockNumber?: bigint): Promise<Channel.Channel> {
     try {
@@ -101,8 +117,19 @@ export function createChannelReader(options: {
     }
   }
 
+  /** The head's number, for lookups that come together. */
+  function shareHead(): Promise<bigint> {
+    if (sharedHead && Math.abs(clock() - headReadAt) <= sharedHeadMs) return sharedHead
+    const reading = readHead()
+    sharedHead = reading
+    reading.catch(() => {
+      if (sharedHead === reading) sharedHead = undefined
+    })
+    return reading
+  }
+
   async function look(channelId: Hex): Promise<Lookup> {
-    const [channel, blockNumber] = await Promise.all([read(channelId), readHead()])
+    const [channel, blockNumber] = await Promise.all([read(channelId), shareHead()])
     if (!Channel.exists(channel)) return { status: 'unknown' }
     const depth = confirmations(channel.deposit)
     if (depth > 0n) {
@@ -112,13 +139,15 @@ export function createChannelReader(options: {
     return { status: 'found', channel }
   }
 
-  function takeToken(): boolean {
-    const now = clock()
-    tokens = Math.min(lookupsPerSecond, tokens + ((now - refilledAt) / 1_000) * lookupsPerSecond)
-    refilledAt = now
-    if (tokens < 1) return false
-    tokens -= 1
-    return true
+  /** Leave to look up one unknown channel, to be given back; `undefined` when there are too many. */
+  function takeLookup(channelId: Hex, remoteAddress: string | undefined): (() => void) | undefined {
+    const end = budget.take(remoteAddress)
+    if (end) return end
+    if (!opens?.has(channelId) || openedLookups >= parallelOpened) return undefined
+    openedLookups += 1
+    return () => {
+      openedLookups -= 1
+    }
   }
 
   return {
@@ -126,13 +155,14 @@ export function createChannelReader(options: {
     forget(channelId) {
       known.delete(channelId)
       missing.delete(channelId)
+      pending.delete(channelId) // what is being read may be from before
     },
     now() {
-      if (clock() - headReadAt > headForMs) readHead().catch(() => {}) // the local clock stands in
+      if (clock() - headReadAt > headForMs) shareHead().catch(() => {}) // the local clock stands in
       const local = BigInt(Math.floor(clock() / 1_000))
       return local > head ? local : head
     },
-    async get(channelId) {
+    async get(channelId, remoteAddress) {
       const channel = known.get(channelId)
       if (channel) {
         known.delete(channelId) // the last used is the last evicted
@@ -143,17 +173,19 @@ export function createChannelReader(options: {
       if (miss && miss.until > clock()) return miss.lookup
       const running = pending.get(channelId)
       if (running) return running
-      if (!takeToken()) return { status: 'busy' }
-      const lookup = look(channelId)
-        .then((found) => {
-          if (found.status === 'found') remember(known, channelId, found.channel, remembered)
-          else
-            remember(missing, channelId, { until: clock() + unknownForMs, lookup: found }, rememberedUnknown)
-          return found
-        })
-        .finally(() => pending.delete(channelId))
+      const end = takeLookup(channelId, remoteAddress)
+      if (!end) return { status: 'busy' }
+      const lookup = look(channelId).finally(end)
       pending.set(channelId, lookup)
-      return lookup
+      try {
+        const found = await lookup
+        if (pending.get(channelId) !== lookup) return found // forgotten meanwhile
+        if (found.status === 'found') remember(known, channelId, found.channel, remembered)
+        else remember(missing, channelId, { until: clock() + unknownForMs, lookup: found }, rememberedUnknown)
+        return found
+      } finally {
+        if (pending.get(channelId) === lookup) pending.delete(channelId)
+      }
     },
   }
 }

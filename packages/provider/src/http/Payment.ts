@@ -1,10 +1,22 @@
 import { type Channel, Pricing, Usdc, type Headers as Wire } from '@drain/core'
 import type { Hex } from 'viem'
-import type { Ledger, ReservationId } from '../ledger/Ledger.ts'
+import type { ChannelState, Ledger, ReservationId } from '../ledger/Ledger.ts'
+import { createSentText, type SentText } from '../stream/SentText.ts'
+import type { StreamSettings } from '../stream/StreamSettings.ts'
+import type { WaitingLines } from '../stream/WaitingLines.ts'
+import { type Answer, encodeAnswer } from './Answer.ts'
+import type { RunningPayments } from './RunningPayments.ts'
+import { inSteps, type RequestQuote } from './StreamQuote.ts'
 
-/** A reservation is a lease; it is renewed at a third of its time for as long as the work runs. */
-const leaseMs = 60_000
-const heartbeatMs = leaseMs / 3
+/** What the payments of a provider share. */
+export type PaymentContext = {
+  readonly ledger: Ledger
+  readonly running: RunningPayments
+  readonly lines: WaitingLines
+  readonly settings: StreamSettings
+  /** The longest answer that is kept for retries of its request. */
+  readonly maxAnswerBytes: number
+}
 
 /**
  * The reserved payment of one request. The handler reports the real cost; without a report the whole quote is charged
@@ -13,40 +25,54 @@ const heartbeatMs = leaseMs / 3
 export class Payment {
   readonly channelId: Hex
   readonly consumer: Channel.Channel['consumer']
-  /** What this request can cost at most, in base units; it is reserved. */
+  /** What this request can cost at most, in base units. It is reserved, or its first step is. */
   readonly quote: bigint
-  /** Aborted when the channel closes or the client of a stream goes away: end the work at what was metered so far. */
-  readonly signal: AbortSignal
-  readonly #ledger: Ledger
+  /** Whether the answer is kept for retries of the request: pass it to `settle`. */
+  readonly keepsAnswer: boolean
+  readonly #context: PaymentContext
   readonly #reservationId: ReservationId
-  readonly #heartbeat: ReturnType<typeof setInterval>
-  readonly #abort = new AbortController()
+  readonly #step: bigint
+  #captured = 0n
+  #held: bigint
+  #account: ChannelState
+  #abort: AbortController | undefined
+  #isAborted = false
   #cost: bigint | undefined
-  #isSettling = false
   #isDeferred = false
-  #resolve: (costs: Promise<Wire.Costs>) => void = () => {}
-  /** The outcome, once `settle` was called and is durable. */
-  readonly settled: Promise<Wire.Costs> = new Promise((resolve) => {
-    this.#resolve = resolve
-  })
+  #isAbandoned = false
+  #sent: SentText | undefined
+  #settlement: Promise<Wire.Costs> | undefined
+  #awaited: { promise: Promise<Wire.Costs>; resolve: (costs: Promise<Wire.Costs>) => void } | undefined
 
-  constructor(options: {
-    ledger: Ledger
-    reservationId: ReservationId
-    channel: Channel.Channel
-    quote: bigint
-  }) {
-    this.#ledger = options.ledger
-    this.#reservationId = options.reservationId
-    this.channelId = options.channel.id
-    this.consumer = options.channel.consumer
-    this.quote = options.quote
-    this.signal = this.#abort.signal
-    this.#heartbeat = setInterval(() => {
-      // A lost lease is the provider's loss, at the capture.
-      this.#ledger.renew(this.#reservationId, leaseMs).catch(() => {})
-    }, heartbeatMs)
-    if (typeof this.#heartbeat === 'object') this.#heartbeat.unref()
+  constructor(
+    context: PaymentContext,
+    reservation: {
+      reservationId: ReservationId
+      consumer: Channel.Channel['consumer']
+      quote: RequestQuote
+      /** The channel as the reservation left it. */
+      account: ChannelState
+      keepsAnswer?: boolean
+    },
+  ) {
+    const { most, first, step } = inSteps(reservation.quote)
+    this.#context = context
+    this.#reservationId = reservation.reservationId
+    this.#step = step
+    this.#held = first
+    this.#account = reservation.account
+    this.channelId = reservation.account.channelId
+    this.consumer = reservation.consumer
+    this.quote = most
+    this.keepsAnswer = reservation.keepsAnswer ?? false
+    context.running.add(this)
+  }
+
+  /** Aborted when the channel closes or a stream ends early: end the work at what was metered so far. */
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController()
+    if (this.#isAborted) this.#abort.abort()
+    return this.#abort.signal
   }
 
   /**
@@ -75,13 +101,73 @@ export class Payment {
     return this.#isDeferred
   }
 
+  /** How metered streams of this provider behave, and wait for each other. */
+  get streams(): PaymentContext {
+    return this.#context
+  }
+
+  /** What was charged so far, in base units. */
+  get captured(): bigint {
+    return this.#captured
+  }
+
+  /** What is reserved beyond that, in base units. */
+  get held(): bigint {
+    return this.#held
+  }
+
+  /** How much a stream reserves ahead, in base units. */
+  get stepSize(): bigint {
+    return this.#step
+  }
+
+  /** The channel's account when this payment last changed it. */
+  get account(): ChannelState {
+    return this.#account
+  }
+
+  /** What a metered stream has sent, as far as it is kept for retries. */
+  get sent(): SentText | undefined {
+    if (this.keepsAnswer) this.#sent ??= createSentText(this.#context.maxAnswerBytes)
+    return this.#sent
+  }
+
+  /**
+   * Charges what the work has cost so far, in all, durably, and keeps `hold` reserved for what comes, as far as the vouchers
+   * cover it: `captured` and `held` tell what came of it.
+   * @throws {LedgerUnavailableError}
+   */
+  async step(cost: bigint, hold: bigint): Promise<void> {
+    const { ledger, lines } = this.#context
+    const result = await ledger.capture(this.#reservationId, cost, { final: false, hold })
+    const before = this.#held
+    this.#account = result.state
+    this.#held = result.ok ? result.held : 0n
+    if (result.ok) this.#captured = result.captured
+    if (this.#held < before) lines.wake(this.channelId)
+  }
+
+  /** Keeps the reservation while the work goes on. Called by a timer that all payments share. */
+  renew(): void {
+    if (this.#isAbandoned || this.#settlement) return
+    this.#context.ledger.renew(this.#reservationId).then(
+      // Another process may have frozen the channel.
+      ({ state }) => {
+        if (state.status !== 'open') this.abort()
+      },
+      // A lost lease is the provider's loss, at the capture.
+      () => {},
+    )
+  }
+
   /**
    * The client is gone and perhaps nobody will ever report: the lease runs out unless `settle` comes before, and what
    * ends later is not charged.
    */
   abandon(): void {
-    clearInterval(this.#heartbeat)
-    const timer = setTimeout(() => void this.settle(false).catch(() => {}), leaseMs)
+    if (this.#isAbandoned || this.#settlement) return
+    this.#isAbandoned = true
+    const timer = setTimeout(() => void this.settle(false).catch(() => {}), abandonedMs)
     if (typeof timer === 'object') timer.unref()
     const stop = () => clearTimeout(timer)
     this.settled.then(stop, stop)
@@ -89,31 +175,60 @@ export class Payment {
 
   /** Tells the work to end: the channel closes, or nobody reads the answer. */
   abort(): void {
-    this.#abort.abort()
+    this.#isAborted = true
+    this.#abort?.abort()
+  }
+
+  /** The outcome, once `settle` was called and is durable. */
+  get settled(): Promise<Wire.Costs> {
+    if (this.#settlement) return this.#settlement
+    this.#awaited ??= deferred()
+    return this.#awaited.promise
   }
 
   /**
    * Ends the reservation, durably: captures what was reported or, without a report, the quote if the work `succeeded`.
    * Later calls get the first one's result.
+   *
+   * @param answer Kept with it for retries under the request's `Idempotency-Key`, unless nothing was charged because the work
+   * failed. Make it when `keepsAnswer`; it is ignored otherwise, and when it is too long.
    */
-  settle(succeeded: boolean): Promise<Wire.Costs> {
-    if (!this.#isSettling) {
-      this.#isSettling = true
-      this.#resolve(this.#capture(this.#cost ?? (succeeded ? this.quote : 0n)))
+  settle(succeeded: boolean, answer?: Answer): Promise<Wire.Costs> {
+    if (!this.#settlement) {
+      const cost = this.#cost ?? (succeeded ? this.quote : 0n)
+      const kept = this.keepsAnswer && answer && (succeeded || cost > 0n) ? answer : undefined
+      this.#settlement = this.#end(cost, kept && encodeAnswer(kept, this.#context.maxAnswerBytes))
+      this.#awaited?.resolve(this.#settlement)
     }
-    return this.settled
+    return this.#settlement
   }
 
-  async #capture(actual: bigint): Promise<Wire.Costs> {
-    clearInterval(this.#heartbeat)
-    const result = await this.#ledger.capture(this.#reservationId, actual)
-    const { charged, deposit } = result.state
-    // Refused means ended before, which only another holder of this reservation can have done: it charged the cost.
-    return {
-      channelId: this.channelId,
-      cost: result.ok ? result.captured : 0n,
-      total: charged,
-      remaining: deposit - charged,
+  async #end(actual: bigint, outcome: Uint8Array | undefined): Promise<Wire.Costs> {
+    const { ledger, running, lines } = this.#context
+    try {
+      // Reserved in steps, and answered as a whole.
+      const missing = (actual < this.quote ? actual : this.quote) - this.#captured - this.#held
+      if (missing > 0n) await this.step(this.#captured, this.#held + missing)
+      const result = await ledger.capture(this.#reservationId, actual, { outcome })
+      const { charged, deposit } = result.state
+      this.#account = result.state
+      // Refused means ended before, which only another holder of this reservation can have done: it charged the cost.
+      const cost = result.ok ? result.captured : 0n
+      return { channelId: this.channelId, cost, total: charged, remaining: deposit - charged }
+    } finally {
+      running.delete(this)
+      lines.wake(this.channelId)
     }
   }
+}
+
+/** How long work whose client is gone may take to report what it cost. */
+const abandonedMs = 60_000
+
+function deferred() {
+  let resolve: (costs: Promise<Wire.Costs>) => void = () => {}
+  const promise = new Promise<Wire.Costs>((settle) => {
+    resolve = settle
+  })
+  return { promise, resolve }
 }

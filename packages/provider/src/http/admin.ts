@@ -2,12 +2,12 @@
 import { Usdc } from '@drain/core'
 import type { Paywall } from './Paywall.ts'
 
-/** Routes under `/v1/admin/`. Answers carry no cross-origin headers. */
+/** Routes under `/v1/admin/`, and `/metrics`. Answers carry no cross-origin headers. */
 export function createAdminRoutes(
   paywall: Paywall,
   token: string,
 ): (request: Request, pathname: string) => Promise<Response | undefined> {
-  const { ledger, settlement, provider, deployment } = paywall
+  const { ledger, settlement, provider, deployment, metrics } = paywall
   const expected = digest(`Bearer ${token}`)
 
   async function isAuthorized(request: Request): Promise<boolean> {
@@ -54,12 +54,18 @@ export function createAdminRoutes(
     return Response.json({ provider, channels }, noStore)
   }
 
+  async function figures(): Promise<Response> {
+    const { contentType, text } = await metrics.render()
+    return new Response(text, { headers: { ...noStore.headers, 'Content-Type': contentType } })
+  }
+
   return async (request, pathname) => {
     const route = `${request.method} ${pathname}`
     const handler = {
       'POST /v1/admin/claim': claim,
       'GET /v1/admin/stats': stats,
       'GET /v1/admin/vouchers': vouchers,
+      'GET /metrics': figures,
     }[route]
     if (!handler) return undefined
     if (!(await isAuthorized(request))) {

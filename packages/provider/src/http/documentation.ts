@@ -3,7 +3,7 @@ import type { Paywall } from './Paywall.ts'
 
 /** `GET /v1/docs`: enough for an agent that knows nothing else to pay and use this service. */
 export function documentation(paywall: Paywall, origin: string): string {
-  const { config, deployment, provider, terms } = paywall
+  const { config, deployment, provider, relay, terms } = paywall
   const models = Object.entries(config.models ?? {}).map(([id, pricing]) => {
     const { inputPer1kTokens, outputPer1kTokens, type, unit } = Pricing.toJson(pricing)
     const price =
@@ -28,12 +28,27 @@ Paid requests on this server cost USDC, paid through a DRAIN payment channel. No
    (${origin}/v1/signing has it as JSON).
 3. The answer's headers tell X-DRAIN-Cost, X-DRAIN-Total (charged so far) and X-DRAIN-Remaining in base units. A request
    without enough authorized is answered 402; X-DRAIN-Required is its price, X-Payment-Required the amount to sign.
+   A stream that has used up its vouchers sends "event: payment-need-voucher" with requiredCumulative; POST a voucher of that
+   amount as JSON to ${origin}/v1/vouchers, and it goes on. It ends with "event: payment-receipt".
+   Send an Idempotency-Key with a request, and after a lost answer the same request with the same key and a valid voucher
+   gets that answer again, for nothing. With another body the key is refused (422); while the first one runs, 409.
 4. Close when done: POST ${origin}/v1/close-channel {"channelId","deadline","signature"}, signed as
    ChannelRequest(bytes32 channelId,string action,uint256 deadline) with action "close" and a deadline at most five
    minutes ahead (Unix seconds, as a decimal string). The rest of the deposit comes back to the consumer.
 
-The SDK does all of this: npm install @drain-protocol/sdk viem
+${relay ? openDocs(relay.terms.minDeposit, origin) : ''}The SDK does all of this: npm install @drain-protocol/sdk viem
    const { fetch } = createDrainClient({ account, chainId: ${deployment.chainId}, limits: { perRequest: '0.05', perChannel: '5' } })
 
 ${models.length > 0 ? `Prices (${origin}/v1/pricing as JSON):\n${models.join('\n')}\n` : ''}${config.docs ? `\n${config.docs}\n` : ''}`
+}
+
+function openDocs(minDeposit: string, origin: string): string {
+  return `Without gas, step 1 is a signature: sign the token's ReceiveWithAuthorization(address from,address to,uint256 value,uint256
+validAfter,uint256 validBefore,bytes32 nonce) with from = you, to = the contract, value = amount, validBefore at most ten
+minutes ahead (Unix seconds) and nonce = the EIP-712 hash of Opening(address consumer,address provider,uint256 amount,uint256
+duration,address signer,bytes32 salt); then POST ${origin}/v1/open {"consumer","provider","amount","duration","signer","salt",
+"validAfter","validBefore","signature"}, all strings; signer is the zero address or a session key, salt 32 random bytes, amount at
+least ${minDeposit} USDC. The answer carries the channelId. Before you sign another one, look for this channel.
+
+`
 }

@@ -7,7 +7,7 @@ import {
   InvalidFormatError,
   Pricing,
   type Rejection,
-  Signature,
+  SessionKey,
   Usdc,
   Voucher,
   Headers as Wire,
@@ -15,14 +15,21 @@ import {
 import type { Hex } from 'viem'
 import type { ChannelState, LedgerVoucher } from '../ledger/Ledger.ts'
 import * as Terms from '../verify/Terms.ts'
+import type { KnownChannel } from '../verify/verifyVoucher.ts'
 import { createAdminRoutes } from './admin.ts'
 import { readJson } from './body.ts'
 import { isPreflight, preflight } from './cors.ts'
 import { documentation } from './documentation.ts'
-import { ledgerRejection, type Paywall } from './Paywall.ts'
+import type { Paywall } from './Paywall.ts'
+import { closed, ledgerRejection } from './rejections.ts'
+import { relayResponse } from './relayResponse.ts'
+import { pathOf } from './requestUrl.ts'
 import { json, problem, refusal } from './responses.ts'
 
-type Route = (request: Request) => Response | Promise<Response>
+/** A voucher without a request is refused for no quote. */
+const noQuote = { most: 0n, first: 0n }
+
+type Route = (request: Request) => Response | undefined | Promise<Response | undefined>
 
 /** A handler that answers the protocol's routes and leaves all others alone. */
 export function createEndpoints(paywall: Paywall): (request: Request) => Promise<Response | undefined> {
@@ -37,7 +44,12 @@ export function createEndpoints(paywall: Paywall): (request: Request) => Promise
     currency: 'USDC',
     decimals: Usdc.decimals,
     contract: deployment.contract,
-    terms: Terms.toJson(paywall.terms),
+    terms: {
+      ...Terms.toJson(paywall.terms),
+      ...(config.limits ? { limits: config.limits } : {}),
+      ...(paywall.relay ? { relay: paywall.relay.terms } : {}),
+    },
+    features: ['close-channel', 'vouchers', 'idempotency', ...(paywall.relay ? ['open'] : [])],
     models: Object.fromEntries(models.map(([id, price]) => [id, Pricing.toJson(price)])),
   }
 
@@ -70,7 +82,7 @@ export function createEndpoints(paywall: Paywall): (request: Request) => Promise
     channelId: Hex,
     action: ChannelRequest.Action,
     fields: unknown,
-  ): Promise<{ ok: true; channel: Channel.Channel } | { ok: false; response: Response }> {
+  ): Promise<{ ok: true; channel: KnownChannel } | { ok: false; response: Response }> {
     const refuse = (code: Rejection.Code, message: string) =>
       ({ ok: false, response: refusal({ code, message }) }) as const
     const found = await paywall.lookUp(channelId)
@@ -94,14 +106,18 @@ export function createEndpoints(paywall: Paywall): (request: Request) => Promise
       return refuse('invalid_signature', 'The deadline must lie ahead, by at most five minutes.')
     }
     const digest = ChannelRequest.digest({ channelId, action, deadline: proof.deadline }, domainSeparator)
-    if (!Signature.isValid(digest, proof.signature, channel.consumer)) {
-      return refuse('invalid_signature', 'The request is not signed by the channel’s consumer.')
+    const signed = SessionKey.recover(digest, proof.signature, paywall.secp256k1)
+    if (!signed || !SessionKey.accept(signed, channel, deployment)) {
+      return refuse(
+        'invalid_signature',
+        'The request is not signed by the channel’s consumer, nor by a session key whose proof is known.',
+      )
     }
     return { ok: true, channel }
   }
 
   /** A channel that is closed on chain by now, as the ledger has it: repeats of a close get the same answer. */
-  async function remembered(channelId: Hex): Promise<Channel.Channel | undefined> {
+  async function remembered(channelId: Hex): Promise<KnownChannel | undefined> {
     const state = await ledger.get(channelId)
     return state && { ...state, id: state.channelId }
   }
@@ -128,8 +144,9 @@ export function createEndpoints(paywall: Paywall): (request: Request) => Promise
     if (!parsed.ok) return refusal({ code: parsed.code, message: parsed.message })
     const admission = await paywall.admit(parsed.voucher)
     if (!admission.ok) return refusal(admission.rejection)
-    const raised = await ledger.raise({ channel: admission.channel, voucher: parsed.voucher })
-    if (!raised.ok) return refusal(ledgerRejection(raised.code, raised.state, 0n))
+    const raised = await ledger.raise(admission)
+    if (!raised.ok) return refusal(ledgerRejection(raised.code, raised.state, noQuote))
+    paywall.lines.wake(raised.state.channelId)
     const { channelId, authorized, charged, reserved, deposit } = raised.state
     return json({
       channelId,
@@ -166,14 +183,21 @@ export function createEndpoints(paywall: Paywall): (request: Request) => Promise
   }
 
   async function health(): Promise<Response> {
-    try {
-      await ledger.get(Channel.zeroId)
-      return json({ status: 'ok', provider, chainId: deployment.chainId }, 200, {
-        'Cache-Control': 'no-store',
-      })
-    } catch {
-      return json({ status: 'unavailable', provider, reason: 'ledger' }, 503, { 'Cache-Control': 'no-store' })
+    const { status, reasons } = await paywall.health.report()
+    const answer = {
+      status,
+      provider,
+      chainId: deployment.chainId,
+      ...(reasons.length > 0 ? { reasons } : {}),
     }
+    return json(answer, status === 'unavailable' ? 503 : 200, { 'Cache-Control': 'no-store' })
+  }
+
+  async function open(request: Request): Promise<Response | undefined> {
+    if (!paywall.relay) return undefined
+    const body = await readJson(request)
+    if (!body.ok) return problem(body.status, 'invalid_request', body.message)
+    return relayResponse(await paywall.relay.open(body.value))
   }
 
   const docs = (request: Request) =>
@@ -191,16 +215,22 @@ export function createEndpoints(paywall: Paywall): (request: Request) => Promise
     ['GET /health', health],
     ['POST /v1/vouchers', raise],
     ['POST /v1/close-channel', closeChannel],
+    ['POST /v1/open', open],
   ])
+  /** What begins something new. */
+  const beginning = new Set(['POST /v1/close-channel', 'POST /v1/open', 'POST /v1/admin/claim'])
 
   return async (request) => {
-    const { pathname } = new URL(request.url)
-    const route = routes.get(`${request.method === 'HEAD' ? 'GET' : request.method} ${pathname}`)
+    const pathname = pathOf(request.url)
+    const name = `${request.method === 'HEAD' ? 'GET' : request.method} ${pathname}`
+    const route = routes.get(name)
     const state = /^\/v1\/channels\/([^/]+)$/.exec(pathname)
     try {
+      if (paywall.isClosing && beginning.has(name)) return refusal(closed)
       if (route) return await route(request)
       if (state?.[1] && request.method === 'GET') return await channelState(request, state[1])
-      if (pathname.startsWith('/v1/admin/')) return await admin?.(request, pathname)
+      if (pathname.startsWith('/v1/admin/') || pathname === '/metrics')
+        return await admin?.(request, pathname)
       if (isPreflight(request)) return preflight()
       return undefined
     } catch (error) {

@@ -1,6 +1,7 @@
 /** Responses of the paywall: refusals, errors, JSON. */
 import { Rejection, Headers as Wire } from '@drain/core'
-import { allowOrigin } from './cors.ts'
+import { allowOrigin, exposed } from './cors.ts'
+import { type PlainAnswer, toResponse } from './PlainAnswer.ts'
 
 /** A JSON response that any origin may read. */
 export function json(value: unknown, status = 200, headers: Record<string, string> = {}): Response {
@@ -19,12 +20,33 @@ export function problem(
   return json({ error: { message, type, code } }, status, { 'Cache-Control': 'no-store' })
 }
 
+/** Refusals that the same request may not get again in a moment. */
+const passing = new Set<Rejection.Code>(['rate_limited', 'unavailable', 'idempotency_in_flight'])
+
 /** A refused payment; with `offer` it says how and where to pay. */
 export function refusal(rejection: Rejection.Rejection, offer?: Wire.Offer): Response {
-  const headers = new Headers({ 'Cache-Control': 'no-store' })
-  if (offer) Wire.writeOffer(headers, offer)
-  Wire.writeRejection(headers, rejection)
-  if (rejection.code === 'rate_limited' || rejection.code === 'unavailable') headers.set('Retry-After', '1')
-  allowOrigin(headers)
-  return Response.json(Rejection.toBody(rejection), { status: Rejection.statuses[rejection.code], headers })
+  return toResponse(plainRefusal(rejection, offer))
+}
+
+/** The same, for servers that take it as it is. */
+export function plainRefusal(
+  rejection: Rejection.Rejection,
+  offer?: Wire.Offer,
+  retryAfterSeconds = 1,
+): PlainAnswer {
+  const headers: Record<string, string> = {
+    'Cache-Control': 'no-store',
+    'Content-Type': 'application/json',
+    ...exposed,
+  }
+  const target = {
+    set(name: string, value: string) {
+      headers[name] = value
+    },
+  }
+  if (offer) Wire.writeOffer(target, offer)
+  Wire.writeRejection(target, rejection)
+  if (passing.has(rejection.code)) headers['Retry-After'] = retryAfterSeconds.toString()
+  const body = JSON.stringify(Rejection.toBody(rejection))
+  return { status: Rejection.statuses[rejection.code], headers, body }
 }

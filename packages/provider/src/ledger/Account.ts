@@ -4,8 +4,17 @@
  * Stores read an account, let one of these decide, and write what it returns; none decides anything by itself.
  */
 import type { Address, Hex } from 'viem'
+import * as Day from './Day.ts'
 import { ChannelMismatchError, LedgerInvariantError } from './Errors.ts'
-import type { ChannelFacts, ChannelState, ChannelStatus, LedgerVoucher, VoucherRefusal } from './Ledger.ts'
+import type {
+  ChannelFacts,
+  ChannelState,
+  ChannelStatus,
+  IdempotencyKey,
+  LedgerVoucher,
+  VoucherRefusal,
+} from './Ledger.ts'
+import type { ChannelRecord, DayEnd } from './LedgerStore.ts'
 import * as NonceWindow from './NonceWindow.ts'
 
 export type Account = {
@@ -14,12 +23,22 @@ export type Account = {
   readonly provider: Address
   readonly deposit: bigint
   readonly expiry: bigint
+  /** The first that was given; a session key's vouchers end with it when they are claimed. */
+  readonly proof: Hex | undefined
   readonly firstSeen: bigint
   readonly status: ChannelStatus
+  /** When it was seen closed, in Unix seconds. */
+  readonly closedAt: bigint | undefined
   readonly authorized: bigint
   readonly charged: bigint
+  /** How many reservations were charged anything. */
+  readonly requests: bigint
+  /** The day (`Day`) of the last charge. */
+  readonly chargedOn: number | undefined
   readonly reserved: bigint
   readonly claimed: bigint
+  /** How much of `claimed` is in the records of claims, or never will be: the next record is of what came after. */
+  readonly accounted: bigint
   readonly claiming: bigint
   readonly finalAmount: bigint | undefined
   readonly alarm: boolean
@@ -41,33 +60,49 @@ export type Lease = {
   readonly stage: 'live' | 'expired' | 'ended'
   /** When the stage is over, in milliseconds on the store's clock. */
   readonly endsAt: number
+  /** Of the request that it was made for: two of them are never served at once. */
+  readonly key: IdempotencyKey | undefined
 }
 
 /** What an operation comes to: what to write, and why it was refused if it was. */
 export type Step<refusal extends string = never> = {
   readonly account: Account
+  /** The reservation that it was about, as it is now. */
   readonly lease?: Lease
+  /** The leases that were there before, where some of the others had to go. */
+  readonly leases?: readonly Lease[]
   readonly refusal?: refusal
 }
 
 /** How long an expired reservation can still be captured. */
-const remembered = 24 * 60 * 60 * 1000
+const remembered = Day.milliseconds
+
+/** How many leases a channel may have: its record is written with each step, and must not grow without end. */
+export const maxLeases = 1024
+
+/** How long an account is kept after its channel has ended, in seconds. */
+const keptAfterEnd = 7n * 24n * 60n * 60n
 
 /** The account of a channel that the ledger sees for the first time, `now` on the store's clock. */
 export function open(facts: ChannelFacts, now: number): Account {
-  const { channelId, consumer, provider, deposit, expiry } = facts
+  const { channelId, consumer, provider, deposit, expiry, proof } = facts
   return {
     channelId,
     consumer,
     provider,
     deposit,
     expiry,
-    firstSeen: BigInt(Math.floor(now / 1000)),
+    proof,
+    firstSeen: toSeconds(now),
     status: 'open',
+    closedAt: undefined,
     authorized: 0n,
     charged: 0n,
+    requests: 0n,
+    chargedOn: undefined,
     reserved: 0n,
     claimed: 0n,
+    accounted: 0n,
     claiming: 0n,
     finalAmount: undefined,
     alarm: false,
@@ -85,7 +120,9 @@ export function agree(account: Account, facts: ChannelFacts): Account {
       throw new ChannelMismatchError(account.channelId, `${fact} ${account[fact]}, not ${facts[fact]}`)
   }
   // Before finality a reorg can move the block of the open. The earlier expiry is the safe one to claim by.
-  return facts.expiry < account.expiry ? { ...account, expiry: facts.expiry } : account
+  const expiry = facts.expiry < account.expiry ? facts.expiry : account.expiry
+  const proof = account.proof ?? facts.proof
+  return expiry === account.expiry && proof === account.proof ? account : { ...account, expiry, proof }
 }
 
 /** Whether the chain has paid out more than this ledger charged or announced to claim: it has lost data. */
@@ -98,22 +135,35 @@ export function alarm(account: Account, claimed: bigint): Account {
   const authorized = max(account.authorized, claimed)
   const charged = charge({ ...account, authorized }, claimed - account.charged)
   // A final amount below what was claimed is worth nothing to the consumer: it is fixed anew.
-  return { ...freeze(charged).account, claimed, alarm: true, finalAmount: undefined }
+  return { ...freeze(charged).account, claimed, accounted: claimed, alarm: true, finalAmount: undefined }
 }
 
-/** The stage of these leases is over: what was live is no longer reserved, what was expired is forgotten. */
-export function lapse(
-  account: Account,
-  due: readonly Lease[],
-  now: number,
-): { account: Account; leases: Lease[] } {
-  const leases = due.map((lease) => (lease.stage === 'live' ? expire(lease, now + remembered) : end(lease)))
-  return { account: withoutHeld(account, due), leases }
+/**
+ * The record as it is `now`: leases whose stage is over are no longer reserved if they were live, and forgotten if they
+ * had expired. The same record when there are none.
+ */
+export function lapse(record: ChannelRecord, now: number): ChannelRecord {
+  const { account, leases } = record
+  const due = leases.filter(({ endsAt }) => endsAt <= now)
+  if (due.length === 0) return record
+  const left = leases
+    .filter(({ stage, endsAt }) => stage === 'live' || endsAt > now)
+    .map((lease) => (lease.endsAt > now ? lease : expire(lease, now + remembered)))
+  return { account: withoutHeld(account, due), leases: left }
 }
 
 /** Ends all leases of a channel. */
-export function dropLeases(account: Account, all: readonly Lease[]): { account: Account; leases: Lease[] } {
-  return { account: withoutHeld(account, all), leases: all.map(end) }
+export function dropLeases({ account, leases }: ChannelRecord): ChannelRecord {
+  return { account: withoutHeld(account, leases), leases: [] }
+}
+
+/** Puts a lease in the place of the one with its nonce. One that has ended leaves. */
+export function withLease(leases: readonly Lease[], changed: Lease | undefined): readonly Lease[] {
+  if (!changed) return leases
+  const index = leases.findIndex(({ nonce }) => nonce === changed.nonce)
+  if (index < 0) return changed.stage === 'ended' ? leases : [...leases, changed]
+  if (changed.stage === 'ended') return leases.toSpliced(index, 1)
+  return leases[index] === changed ? leases : leases.with(index, changed)
 }
 
 /** Burns the nonce and raises `authorized`. */
@@ -127,17 +177,35 @@ export function raise(account: Account, voucher: LedgerVoucher): Step<VoucherRef
   return { account: account.highest ? keep(raised, account.highest) : raised }
 }
 
-/** Takes the voucher, then reserves the quote if the vouchers cover it. */
+/**
+ * Takes the voucher, then reserves the quote if the vouchers cover it. A request that is being served already, and one
+ * too many, are refused before anything is burned: their vouchers are good for later.
+ */
 export function reserve(
-  account: Account,
-  voucher: LedgerVoucher,
-  quote: bigint,
-  endsAt: number,
-): Step<VoucherRefusal | 'insufficient_funds'> {
+  { account, leases }: ChannelRecord,
+  { voucher, quote, endsAt, key }: Reservation,
+): Step<
+  VoucherRefusal | 'insufficient_funds' | 'idempotency_in_flight' | 'idempotency_mismatch' | 'rate_limited'
+> {
+  const rival = key && leases.find((lease) => lease.stage === 'live' && lease.key?.id === key.id)
+  if (rival) {
+    const isSame = rival.key?.fingerprint === key.fingerprint
+    return { account, refusal: isSame ? 'idempotency_in_flight' : 'idempotency_mismatch' }
+  }
   const raised = raise(account, voucher)
   if (raised.refusal) return raised
-  const lease: Lease = { nonce: voucher.nonce, held: 0n, captured: 0n, stage: 'live', endsAt }
-  return hold(raised.account, lease, quote)
+  const room = makeRoom(leases)
+  if (!room) return { account, refusal: 'rate_limited' }
+  const lease: Lease = { nonce: voucher.nonce, held: 0n, captured: 0n, stage: 'live', endsAt, key }
+  const step = hold(raised.account, lease, quote)
+  return step.refusal === undefined ? { ...step, leases: room } : step
+}
+
+export type Reservation = {
+  readonly voucher: LedgerVoucher
+  readonly quote: bigint
+  readonly endsAt: number
+  readonly key: IdempotencyKey | undefined
 }
 
 /** Reserves more for a live lease. */
@@ -157,26 +225,32 @@ export function renew(account: Account, lease: Lease, endsAt: number): Step<'res
   return { account, lease: { ...lease, endsAt: Math.max(lease.endsAt, endsAt) } }
 }
 
-/** Charges `actual`, less what the lease was charged before; then ends the lease, or keeps the rest. */
+/**
+ * Charges `actual`, less what the lease was charged before; then ends the lease, or keeps the rest, or as much as `hold`
+ * wants and the vouchers allow.
+ */
 export function capture(
   account: Account,
   lease: Lease,
   actual: bigint,
-  final: boolean,
+  { final, hold: wanted }: { final: boolean; hold?: bigint | undefined },
 ): Step & { readonly lease: Lease } {
   const live = lease.stage === 'live'
   // Too late, others may have spent it: only what is free can be taken, and a closing channel owes nothing more.
   const limit = live ? lease.held : account.status === 'open' ? min(lease.held, available(account)) : 0n
   const taken = max(0n, min(actual - lease.captured, limit))
-  const freed = live ? (final ? lease.held : taken) : 0n
+  const rest = lease.held - taken
+  const charged = charge({ ...account, reserved: account.reserved - (live ? lease.held : 0n) }, taken)
+  const free = account.status === 'open' ? available(charged) : rest
+  const kept = final ? 0n : live && wanted !== undefined ? min(wanted, max(rest, free)) : rest
+  const isFirst = taken > 0n && lease.captured === 0n
   return {
-    account: charge({ ...account, reserved: account.reserved - freed }, taken),
-    lease: {
-      ...lease,
-      held: lease.held - taken,
-      captured: lease.captured + taken,
-      stage: final ? 'ended' : lease.stage,
+    account: {
+      ...charged,
+      requests: isFirst ? charged.requests + 1n : charged.requests,
+      reserved: charged.reserved + (live ? kept : 0n),
     },
+    lease: { ...lease, held: kept, captured: lease.captured + taken, stage: final ? 'ended' : lease.stage },
   }
 }
 
@@ -205,19 +279,59 @@ export function beginClaim(
   return { account: amount > account.claiming ? { ...account, claiming: amount } : account }
 }
 
-/** Forgets announced claims, save the one that explains `claimed`. */
-export function endClaim(account: Account): Step {
-  return { account: account.claiming > account.claimed ? { ...account, claiming: account.claimed } : account }
+/**
+ * The chain paid this out; `isUnexplained` was asked before. Of a claim of ours a receipt will come, for the records; of
+ * what was paid without one, none will.
+ */
+export function recordClaimed(account: Account, claimed: bigint): Step {
+  if (claimed <= account.claimed) return { account }
+  const isOurs = account.claiming > account.accounted
+  return { account: { ...account, claimed, accounted: isOurs ? account.accounted : claimed } }
 }
 
-/** The chain paid this out; `isUnexplained` was asked before. */
-export function recordClaimed(account: Account, claimed: bigint): Step {
-  return { account: claimed > account.claimed ? { ...account, claimed } : account }
+/**
+ * Forgets announced claims, save the one that explains `claimed`. `amount`: what has been claimed since the last record,
+ * and is on record now.
+ */
+export function endClaim(account: Account): Step & { readonly amount: bigint } {
+  const { claimed, accounted, claiming } = account
+  if (accounted === claimed && claiming <= claimed) return { account, amount: 0n }
+  return {
+    account: { ...account, accounted: claimed, claiming: min(claiming, claimed) },
+    amount: claimed - accounted,
+  }
 }
 
 /** Closed on chain. Its leases must have ended. */
-export function close(account: Account): Step {
-  return { account: account.status === 'closed' ? account : { ...account, status: 'closed' } }
+export function close(account: Account, now: number): Step {
+  if (account.status === 'closed') return { account }
+  return { account: { ...account, status: 'closed', closedAt: toSeconds(now) } }
+}
+
+/**
+ * Books what a step has charged on its day. When it is the first of that day, what had been charged by the end of the
+ * earlier one is to be written down with it: so a day costs one more row, and a request none.
+ */
+export function bookDay(before: Account, after: Account, now: number): { account: Account; dayEnd?: DayEnd } {
+  if (after.charged === before.charged) return { account: after }
+  const { chargedOn, charged, requests } = before
+  // A clock that was set back can't make a day end twice.
+  const today = Math.max(Day.at(now), chargedOn ?? 0)
+  if (today === chargedOn) return { account: after }
+  const account = { ...after, chargedOn: today }
+  return chargedOn === undefined ? { account } : { account, dayEnd: { day: chargedOn, charged, requests } }
+}
+
+/**
+ * Whether the account can be forgotten: its channel was closed, or expired with nothing left to claim, long enough ago
+ * for reorgs and for questions. Its id can never be served again. An alarm is kept until somebody has looked.
+ */
+export function isOver(account: Account, now: number): boolean {
+  if (account.alarm || account.reserved > 0n) return false
+  const longAgo = toSeconds(now) - keptAfterEnd
+  if (account.status === 'closed') return account.closedAt !== undefined && account.closedAt < longAgo
+  const isPaid = account.charged <= account.claimed && account.claiming <= account.claimed
+  return isPaid && account.expiry < longAgo
 }
 
 /** What the vouchers leave for another reservation. */
@@ -227,20 +341,51 @@ export function available(account: Account): bigint {
 
 /** What the ledger shows of an account. */
 export function toState(account: Account): ChannelState {
-  const { nonces, next: _, ...shown } = account
-  return { ...shown, nonce: nonces.highest < 0n ? undefined : nonces.highest }
+  const { channelId, consumer, provider, deposit, claimed, expiry, proof, status, firstSeen } = account
+  const { authorized, charged, requests, reserved, claiming, finalAmount, alarm, nonces } = account
+  const { highest, claimable } = account
+  const nonce = nonces.highest < 0n ? undefined : nonces.highest
+  // Each request makes one of these: written out, it takes a tenth of the time of leaving out the rest.
+  return {
+    channelId,
+    consumer,
+    provider,
+    deposit,
+    claimed,
+    expiry,
+    proof,
+    status,
+    firstSeen,
+    authorized,
+    charged,
+    requests,
+    reserved,
+    claiming,
+    finalAmount,
+    alarm,
+    nonce,
+    highest,
+    claimable,
+  }
 }
 
 /**
  * The invariants, for every store and every operation, on the way in and out.
  * @throws LedgerInvariantError
  */
-export function assertSound(account: Account): void {
+export function assertSound({ account, leases }: ChannelRecord): void {
   const { deposit, authorized, charged, reserved, claimed, claiming, finalAmount, highest, next, claimable } =
     account
+  const held = leases.reduce((sum, lease) => (lease.stage === 'live' ? sum + lease.held : sum), 0n)
   const broken = [
     charged < 0n || reserved < 0n || claimed < 0n || claiming < 0n ? 'an amount is negative' : undefined,
+    held !== reserved ? `leases that hold ${held}, not what is reserved` : undefined,
+    leases.length > maxLeases ? 'more leases than may be' : undefined,
+    leases.some((lease) => lease.held < 0n || lease.captured < 0n || lease.stage === 'ended')
+      ? 'a lease that cannot be'
+      : undefined,
     claimed > max(charged, claiming) ? 'claimed > charged' : undefined,
+    account.accounted < 0n || account.accounted > claimed ? 'more claims on record than claimed' : undefined,
     charged + reserved > authorized ? 'charged + reserved > authorized' : undefined,
     claiming > authorized ? 'claiming > authorized' : undefined,
     authorized > deposit ? 'authorized > deposit' : undefined,
@@ -257,7 +402,15 @@ export function assertSound(account: Account): void {
 }
 
 const expire = (lease: Lease, endsAt: number): Lease => ({ ...lease, stage: 'expired', endsAt })
-const end = (lease: Lease): Lease => ({ ...lease, stage: 'ended' })
+
+/** The leases with room for another: the oldest that has expired must go when there are too many. */
+function makeRoom(leases: readonly Lease[]): readonly Lease[] | undefined {
+  if (leases.length < maxLeases) return leases
+  const oldest = leases
+    .filter(({ stage }) => stage === 'expired')
+    .reduce<Lease | undefined>((a, b) => (a && a.endsAt <= b.endsAt ? a : b), undefined)
+  return oldest && leases.filter((lease) => lease !== oldest)
+}
 
 function withoutHeld(account: Account, leases: readonly Lease[]): Account {
   const held = leases.reduce((sum, lease) => (lease.stage === 'live' ? sum + lease.held : sum), 0n)
@@ -293,5 +446,6 @@ function summary(account: Account): string {
     .join(', ')
 }
 
+const toSeconds = (now: number) => BigInt(Math.floor(now / 1000))
 const max = (a: bigint, b: bigint) => (a > b ? a : b)
 const min = (a: bigint, b: bigint) => (a < b ? a : b)

@@ -19,6 +19,12 @@ export interface Ledger {
     quote: bigint
     /** How long the reservation holds without `renew`. Default: 60,000. */
     leaseMs?: number | undefined
+    /**
+     * Names the request, so that a retry of it is not served twice. While a reservation of the same key is live, another one
+     * is refused, and burns no nonce. Look for an `outcome` before reserving, and once more after: one that came in
+     * between means to release and to answer with it.
+     */
+    key?: IdempotencyKey | undefined
   }): Promise<ReserveResult>
 
   /** Takes a verified voucher without a request (`POST /v1/vouchers`). One that isn't higher is fine; its nonce burns. */
@@ -35,13 +41,21 @@ export interface Ledger {
    * at most what was reserved for it, and gives the rest back. With `final: false` the rest stays reserved: a stream
    * captures each step before sending it, and must stop when `captured < actual`.
    *
+   * With `hold` the rest is set to that: raised as far as the vouchers cover it and the channel is open, or lowered. The
+   * capture is not refused when it can't be raised: look at `held`.
+   *
+   * `outcome` is kept with the final capture, in the same step, for retries under the key that was reserved with.
+   *
    * If the lease has run out, it charges what the channel can still bear, and nothing once it is closing.
    */
   capture(
     reservationId: ReservationId,
     actual: bigint,
-    options?: { final?: boolean | undefined },
+    options?: { final?: boolean | undefined; hold?: bigint | undefined; outcome?: Uint8Array | undefined },
   ): Promise<CaptureResult>
+
+  /** What a request under this key was answered, if that is still kept. */
+  outcome(channelId: Hex, keyId: Hex): Promise<Outcome | undefined>
 
   /** Gives back what was reserved and not captured. */
   release(reservationId: ReservationId): Promise<EndedOr<Done>>
@@ -65,9 +79,9 @@ export interface Ledger {
 
   /**
    * Records `channel.claimed` as the chain shows it at finality, and that no claim announced is under way any more,
-   * whether it was mined, failed or was never sent.
+   * whether it was mined, failed or was never sent. `receipt`: of the transaction that was mined, for the accounts.
    */
-  endClaim(channel: ChannelFacts): Promise<ChannelState>
+  endClaim(channel: ChannelFacts, receipt?: ClaimReceipt): Promise<ChannelState>
 
   /**
    * Records `channel.claimed` as the chain shows it; a lower one than before is ignored, so wait for finality.
@@ -81,8 +95,14 @@ export interface Ledger {
   /** The channel is closed on chain. Undefined when the ledger never knew it. */
   markClosed(channelId: Hex): Promise<ChannelState | undefined>
 
-  /** The channel as it is now, or undefined. Cheap: writes nothing and waits for nobody. */
+  /** The channel as it is now, or undefined. Writes nothing and waits for nobody. */
   get(channelId: Hex): Promise<ChannelState | undefined>
+
+  /**
+   * The channel as this process last saw it, or undefined: cheaper than `get`, and perhaps behind other processes. For what
+   * never changes: parties, deposit, session key.
+   */
+  glance(channelId: Hex): Promise<ChannelState | undefined>
 
   /**
    * All channels that match, oldest first, read in portions: what changes meanwhile may be seen or not, and `reserved`
@@ -90,8 +110,24 @@ export interface Ledger {
    */
   channels(filter?: ChannelFilter): AsyncIterable<ChannelState>
 
-  /** Sums over all channels. Reads every row: for a page of statistics, not for a request. */
+  /** Sums over all channels: for a page of statistics, not for a request. */
   totals(): Promise<LedgerTotals>
+
+  /** What was charged, by day (UTC) and channel, oldest day first. Days without charges are left out. */
+  days(range?: DayRange): AsyncIterable<ChargedDay>
+
+  /** The claims that were paid out, oldest first. */
+  claims(range?: DayRange): AsyncIterable<ClaimRecord>
+
+  /**
+   * Drops what can't matter any more: outcomes whose time is up, leases that can't be captured any more, and channels that
+   * ended long ago (closed, or expired with nothing left to claim) and whose ids can never be served again. Their days and
+   * claims stay. Run it now and then; it works in portions.
+   */
+  prune(): Promise<{ channels: number; outcomes: number }>
+
+  /** Resolves when the store is open and sound. @throws LedgerFileError | LedgerUnavailableError */
+  ready(): Promise<void>
 
   /** Finishes what was asked for before and closes the store; later calls reject. */
   close(): Promise<void>
@@ -100,7 +136,7 @@ export interface Ledger {
 /** Whose ledger it is. A stored ledger serves the one that it was made for, and no other. */
 export type LedgerIdentity = { chainId: number; contract: Address; provider: Address }
 
-/** What `memoryLedger` and `sqliteLedger` return: opens the ledger once the provider knows who it is. */
+/** What `memoryLedger`, `sqliteLedger` and `postgresLedger` return: opens the ledger once the provider knows who it is. */
 export type LedgerOpener = (identity: LedgerIdentity) => Ledger
 
 /** A channel as its contract shows it. A `ChannelState` will do. */
@@ -115,7 +151,30 @@ export type ChannelFacts = {
   claimed: bigint
   /** Unix seconds. */
   expiry: bigint
+  /**
+   * The session key's proof that this channel was opened for it, `abi.encode(kind, duration, signer, salt)`, checked by the
+   * caller. The ledger keeps the first one it is given.
+   */
+  proof?: Hex | undefined
 }
+
+/** A request's `Idempotency-Key`, hashed, and what the request was: another body under the same key is another request. */
+export type IdempotencyKey = { id: Hex; fingerprint: Hex }
+
+/** How a request under a key ended: the encoded response. */
+export type Outcome = { fingerprint: Hex; response: Uint8Array }
+
+/** What a mined claim's receipt says. Base units and wei. */
+export type ClaimReceipt = { txHash: Hex; fee: bigint; gasCost: bigint }
+
+/** One claim. `amount` is what it took from the channel (before the fee), not the cumulative total. `at`: Unix seconds. */
+export type ClaimRecord = ClaimReceipt & { channelId: Hex; consumer: Address; amount: bigint; at: bigint }
+
+/** What one channel was charged on one day. `day` is `YYYY-MM-DD`, UTC. */
+export type ChargedDay = { day: string; channelId: Hex; consumer: Address; charged: bigint; requests: bigint }
+
+/** Days from and to, both included, as `YYYY-MM-DD`. */
+export type DayRange = { from?: string | undefined; to?: string | undefined }
 
 /** A voucher whose signature the caller has verified for this channel and contract. */
 export type LedgerVoucher = {
@@ -123,6 +182,7 @@ export type LedgerVoucher = {
   amount: bigint
   /** Below 2^63. */
   nonce: bigint
+  /** As the contract takes it: 65 bytes, and for a session key the proof behind them. */
   signature: Hex
 }
 
@@ -137,6 +197,8 @@ export type ChannelState = ChannelFacts & {
   authorized: bigint
   /** What was delivered. */
   charged: bigint
+  /** How many requests were charged. */
+  requests: bigint
   /** What requests at work may come to cost. */
   reserved: bigint
   /** The most that a claim of ours may have taken; only this lets `claimed` exceed `charged`. */
@@ -169,11 +231,20 @@ export type VoucherRefusal = 'invalid_nonce' | 'exceeds_deposit' | 'channel_clos
 
 export type ReserveResult =
   | (Done & { reservationId: ReservationId })
-  | Refused<VoucherRefusal | 'insufficient_funds'>
+  | Refused<
+      | VoucherRefusal
+      | 'insufficient_funds'
+      | 'idempotency_in_flight'
+      | 'idempotency_mismatch'
+      | 'rate_limited'
+    >
 export type RaiseResult = Done | Refused<VoucherRefusal>
 export type ExtendResult = EndedOr<Done | Refused<'insufficient_funds' | 'channel_closing'>>
-/** `captured`: what this reservation was charged in all. Refused when it was captured or released before. */
-export type CaptureResult = EndedOr<Done & { captured: bigint }>
+/**
+ * `captured`: what this reservation was charged in all; `held`: what is still reserved for it. Refused when it was captured or
+ * released before.
+ */
+export type CaptureResult = EndedOr<Done & { captured: bigint; held: bigint }>
 export type FinalizeResult = (Done & { finalAmount: bigint }) | Refused<'reserved' | 'claim_pending'>
 export type BeginClaimResult = Done | Refused<'channel_closed' | 'exceeds_final_amount'>
 

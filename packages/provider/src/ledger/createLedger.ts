@@ -1,38 +1,49 @@
 import type { Address, Hex } from 'viem'
 import * as Account from './Account.ts'
+import * as Day from './Day.ts'
 import { ChannelMismatchError, LedgerUsageError } from './Errors.ts'
 import type {
   ChannelFacts,
   ChannelFilter,
   ChannelState,
+  ClaimReceipt,
+  DayRange,
   Done,
+  IdempotencyKey,
   Ledger,
   LedgerIdentity,
-  LedgerTotals,
   LedgerVoucher,
   Refused,
   ReservationId,
 } from './Ledger.ts'
-import type { LedgerStore } from './LedgerStore.ts'
+import type { LedgerStore, Writes } from './LedgerStore.ts'
 
 /** The largest amount and expiry that every store can hold. */
 const maxStored = 2n ** 63n - 1n
 
 const defaultLeaseMs = 60_000
 
-/** The ledger over a store: reads the rows of one channel, lets `Account` decide, writes what it decided. */
+/** The ledger over a store: each operation lets `Account` decide on the record of one channel, in one step. */
 export function createLedger(
   store: LedgerStore,
-  options: { identity: LedgerIdentity; log: (message: string) => void },
+  options: {
+    identity: LedgerIdentity
+    log: (message: string) => void
+    /** How long the outcome of a request with an idempotency key is kept. Default: a day. */
+    keepOutcomesMs?: number | undefined
+  },
 ): Ledger {
+  const { log, keepOutcomesMs = Day.milliseconds } = options
   const provider = checkHex('provider', options.identity.provider, 20)
 
   type Scene = {
     account: Account.Account
-    lease: (nonce: bigint) => Account.Lease | undefined
+    leases: readonly Account.Lease[]
     now: number
   }
-  type Decide<refusal extends string> = (scene: Scene) => Account.Step<refusal>
+  /** A step, and what is to be written with it. */
+  type Move<refusal extends string> = Account.Step<refusal> & Pick<Writes, 'outcome' | 'claim'>
+  type Decide<refusal extends string> = (scene: Scene) => Move<refusal>
 
   /**
    * One operation on one channel. Given by its facts, the channel is written down when it is new; given by its id, an
@@ -47,43 +58,34 @@ export function createLedger(
     const channelId = facts ? facts.channelId : checkId(channel as Hex)
     if (facts && facts.provider !== provider)
       throw new ChannelMismatchError(channelId, `provider ${provider}, not ${facts.provider}`)
-    const outcome = await store.transact((rows) => {
-      const before = rows.account(channelId)
-      const now = rows.now()
-      const found = before ?? (facts && Account.open(facts, now))
-      if (!found) return undefined
-      const agreed = facts ? Account.agree(found, facts) : found
+    const result = await store.update(channelId, (record, now) => {
+      const known = record ?? (facts && { account: Account.open(facts, now), leases: [] })
+      if (!known) return { result: undefined }
+      const agreed = facts ? Account.agree(known.account, facts) : known.account
       const lost = facts !== undefined && Account.isUnexplained(agreed, facts.claimed)
+      const found = { account: agreed, leases: known.leases }
       // What was reserved on lost data may no longer fit into the deposit.
-      const { account, leases } =
-        lost || dropLeases
-          ? Account.dropLeases(agreed, rows.leases(channelId))
-          : Account.lapse(agreed, rows.leases(channelId, now), now)
-      const entered = lost ? Account.alarm(account, facts.claimed) : account
+      const entered = lost || dropLeases ? Account.dropLeases(found) : Account.lapse(found, now)
+      const claimed = lost ? Account.alarm(entered.account, facts.claimed) : entered.account
 
-      const step = decide({
-        account: entered,
-        lease: (nonce) => {
-          const lease = leases.find((lapsed) => lapsed.nonce === nonce) ?? rows.lease(channelId, nonce)
-          return lease?.stage === 'ended' ? undefined : lease
-        },
-        now,
-      })
-      const changed = step.lease ? [...leases, step.lease] : leases
-      if (step.account !== before || changed.length > 0) {
-        Account.assertSound(step.account)
-        rows.write(step.account, changed)
-      }
-      return { step, lost, charged: agreed.charged }
+      const step = decide({ account: claimed, leases: entered.leases, now })
+      const leases = Account.withLease(step.leases ?? entered.leases, step.lease)
+      const { account, dayEnd } = Account.bookDay(known.account, step.account, now)
+      const ended = { ...step, account }
+      const result = { step: ended, lost, charged: agreed.charged }
+      if (account === record?.account && leases === record.leases) return { result }
+      const write = { record: { account, leases }, dayEnd, outcome: step.outcome, claim: step.claim }
+      Account.assertSound(write.record)
+      return { result, write }
     })
-    if (outcome?.lost) {
-      const { channelId, claimed } = outcome.step.account
-      options.log(
-        `ALARM: ${claimed} was claimed on channel ${channelId}, but this ledger had charged ${outcome.charged}. It has lost ` +
+    if (result?.lost) {
+      const { channelId, claimed } = result.step.account
+      log(
+        `ALARM: ${claimed} was claimed on channel ${channelId}, but this ledger had charged ${result.charged}. It has lost ` +
           'data, or another provider uses the same key. The channel is frozen.',
       )
     }
-    return outcome?.step
+    return result?.step
   }
 
   async function operate<refusal extends string>(channel: ChannelFacts | Hex, decide: Decide<refusal>) {
@@ -94,29 +96,27 @@ export function createLedger(
 
   async function onLease<refusal extends string>(
     reservationId: ReservationId,
-    decide: (account: Account.Account, lease: Account.Lease, now: number) => Account.Step<refusal>,
+    decide: (account: Account.Account, lease: Account.Lease, now: number) => Move<refusal>,
   ) {
     const { channelId, nonce } = parseReservationId(reservationId)
-    return operate(channelId, ({ account, lease, now }): Account.Step<refusal | 'reservation_ended'> => {
-      const found = lease(nonce)
-      return found ? decide(account, found, now) : { account, refusal: 'reservation_ended' }
+    return operate(channelId, ({ account, leases, now }): Move<refusal | 'reservation_ended'> => {
+      const lease = leases.find((lease) => lease.nonce === nonce)
+      return lease ? decide(account, lease, now) : { account, refusal: 'reservation_ended' }
     })
   }
 
   async function* channels(filter: ChannelFilter = {}): AsyncGenerator<ChannelState> {
-    for (const page of store.pages(filter)) {
-      yield* page.map(Account.toState)
-      await turn()
-    }
+    for await (const page of store.pages(filter)) yield* page.map(Account.toState)
   }
 
   return {
-    async reserve({ channel, voucher, quote, leaseMs = defaultLeaseMs }) {
+    async reserve({ channel, voucher, quote, leaseMs = defaultLeaseMs, key }) {
       const paid = checkVoucher(voucher)
+      const checkedKey = key && checkKey(key)
       checkAmount('quote', quote)
       checkLease(leaseMs)
-      const step = await operate(channel, ({ account, now }) =>
-        Account.reserve(account, paid, quote, now + leaseMs),
+      const step = await operate(channel, ({ now, ...record }) =>
+        Account.reserve(record, { voucher: paid, quote, endsAt: now + leaseMs, key: checkedKey }),
       )
       const result = toResult(step)
       return result.ok ? { ...result, reservationId: `${step.account.channelId}:${paid.nonce}` } : result
@@ -139,18 +139,34 @@ export function createLedger(
       )
     },
 
-    async capture(reservationId, actual, { final = true } = {}) {
+    async capture(reservationId, actual, { hold, final = hold === undefined, outcome } = {}) {
       checkAmount('cost', actual)
-      const step = await onLease(reservationId, (account, lease) =>
-        Account.capture(account, lease, actual, final),
-      )
+      if (hold !== undefined) checkAmount('hold', hold)
+      if (final && hold !== undefined)
+        throw new LedgerUsageError('A final capture ends the reservation: it has nothing to hold.')
+      if (!final && outcome) throw new LedgerUsageError('An outcome comes with the final capture.')
+      const step = await onLease(reservationId, (account, lease, now) => {
+        const captured = Account.capture(account, lease, actual, { final, hold })
+        if (!outcome || !lease.key) return captured
+        const { id, fingerprint } = lease.key
+        const endsAt = now + keepOutcomesMs
+        return { ...captured, outcome: { keyId: id, fingerprint, response: outcome, endsAt } }
+      })
       const result = toResult(step)
-      return result.ok ? { ...result, captured: step.lease?.captured ?? 0n } : result
+      if (!result.ok) return result
+      const { captured = 0n, held = 0n, stage } = step.lease ?? {}
+      return { ...result, captured, held: stage === 'live' ? held : 0n }
+    },
+
+    async outcome(channelId, keyId) {
+      return store.outcome(checkId(channelId), checkKeyPart(keyId))
     },
 
     async release(reservationId) {
       return toResult(
-        await onLease(reservationId, (account, lease) => Account.capture(account, lease, 0n, true)),
+        await onLease(reservationId, (account, lease) =>
+          Account.capture(account, lease, 0n, { final: true }),
+        ),
       )
     },
 
@@ -180,10 +196,17 @@ export function createLedger(
       return toResult(step)
     },
 
-    async endClaim(channel) {
-      const step = await operate(channel, ({ account }) =>
-        Account.endClaim(Account.recordClaimed(account, channel.claimed).account),
-      )
+    async endClaim(channel, receipt) {
+      const checked = receipt && checkReceipt(receipt)
+      const step = await operate(channel, ({ account: before, now }) => {
+        const { account, amount } = Account.endClaim(Account.recordClaimed(before, channel.claimed).account)
+        if (!checked || amount === 0n) return { account }
+        const { channelId, consumer } = account
+        return {
+          account,
+          claim: { ...checked, channelId, consumer, amount, at: BigInt(Math.floor(now / 1000)) },
+        }
+      })
       return Account.toState(step.account)
     },
 
@@ -193,34 +216,35 @@ export function createLedger(
     },
 
     async markClosed(channelId) {
-      const step = await attempt(channelId, ({ account }) => Account.close(account), true)
+      const step = await attempt(channelId, ({ account, now }) => Account.close(account, now), true)
       return step && Account.toState(step.account)
     },
 
     async get(channelId) {
-      const id = checkId(channelId)
-      return store.read((rows) => {
-        const account = rows.account(id)
-        const now = rows.now()
-        return account && Account.toState(Account.lapse(account, rows.leases(id, now), now).account)
-      })
+      const { record, now } = await store.read(checkId(channelId))
+      return record && Account.toState(Account.lapse(record, now).account)
+    },
+
+    async glance(channelId) {
+      const { record, now } = await store.glance(checkId(channelId))
+      return record && Account.toState(Account.lapse(record, now).account)
     },
 
     channels,
 
-    async totals() {
-      const totals: LedgerTotals = {
-        ...{ open: 0, closing: 0, closed: 0, alarms: 0 },
-        ...{ deposit: 0n, authorized: 0n, charged: 0n, reserved: 0n, claimed: 0n },
-      }
-      for await (const channel of channels()) {
-        totals[channel.status] += 1
-        totals.alarms += Number(channel.alarm)
-        for (const sum of ['deposit', 'authorized', 'charged', 'reserved', 'claimed'] as const)
-          totals[sum] += channel[sum]
-      }
-      return totals
+    totals: () => store.totals(),
+
+    async *days(range = {}) {
+      for await (const page of store.days(checkRange(range))) yield* page
     },
+
+    async *claims(range = {}) {
+      for await (const page of store.claims(checkRange(range))) yield* page
+    },
+
+    prune: () => store.prune(Account.isOver),
+
+    ready: () => store.ready(),
 
     close: () => store.close(),
   }
@@ -253,12 +277,45 @@ function checkFacts(facts: ChannelFacts): ChannelFacts {
     deposit,
     claimed,
     expiry,
+    proof: facts.proof === undefined ? undefined : checkShort('proof', facts.proof),
   }
+}
+
+function checkKey({ id, fingerprint }: IdempotencyKey): IdempotencyKey {
+  return { id: checkKeyPart(id), fingerprint: checkKeyPart(fingerprint) }
+}
+
+/** Far above what contracts take: it bounds what is written with each step. */
+function checkShort(what: string, value: Hex): Hex {
+  if (value.length > 2 + 2 * 1024) throw new LedgerUsageError(`The ${what} is too long.`)
+  return checkHex(what, value)
+}
+
+/** Hashes: they are kept with each lease, so nothing long. */
+function checkKeyPart(value: Hex): Hex {
+  const hex = checkHex('part of an idempotency key', value)
+  if (hex.length === 2 || hex.length > 2 + 64)
+    throw new LedgerUsageError('The parts of an idempotency key are hashes: 1 to 32 bytes.')
+  return hex
+}
+
+function checkReceipt({ txHash, fee, gasCost }: ClaimReceipt): ClaimReceipt {
+  checkAmount('fee', fee)
+  checkAmount('gas cost', gasCost)
+  return { txHash: checkHex('transaction hash', txHash, 32), fee, gasCost }
+}
+
+function checkRange(range: DayRange): DayRange {
+  for (const day of [range.from, range.to]) {
+    if (day !== undefined && Day.parse(day) === undefined)
+      throw new LedgerUsageError(`"${day.slice(0, 40)}" is not a day: write YYYY-MM-DD.`)
+  }
+  return range
 }
 
 function checkVoucher({ amount, nonce, signature }: LedgerVoucher): LedgerVoucher {
   checkAmount('voucher', amount)
-  return { amount, nonce, signature: checkHex('signature', signature) }
+  return { amount, nonce, signature: checkShort('signature', signature) }
 }
 
 function checkHex(what: string, value: Hex, bytes?: number): Hex {
@@ -282,9 +339,4 @@ function parseReservationId(reservationId: ReservationId): { channelId: Hex; non
   if (channelId === undefined || nonce === undefined)
     throw new LedgerUsageError(`"${String(reservationId).slice(0, 100)}" is not a reservation id.`)
   return { channelId: channelId as Hex, nonce: BigInt(nonce) }
-}
-
-/** Lets requests have their turn between the pages of a long read. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve))
 }

@@ -40,8 +40,6 @@ export function shuffled<type>(items: readonly type[]): type[] {
 
 /** The channels that `hammer.child.ts` works on. */
 export function hammered(lane: number): ChannelFacts {
-  return aChannel({
-    channelId: `0x${'5e'.repeat(31)}0${lane}` as Hex,
-    deposit: lane === 0 ? 1500n : 1_000_000n,
-  })
+  const deposit = { 0: 1500n, 5: 500n, 6: 1000n }[lane] ?? 1_000_000n
+  return aChannel({ channelId: `0x${'5e'.repeat(31)}0${lane}` as Hex, deposit })
 }

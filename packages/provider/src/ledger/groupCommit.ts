@@ -1,39 +1,42 @@
 import { DrainError } from '@drain/core'
 import type { Database } from 'better-sqlite3'
 import { LedgerUnavailableError } from './Errors.ts'
-import type { LedgerRows, LedgerStore } from './LedgerStore.ts'
 
 /** How many operations may share a commit. It bounds how long other processes wait for the lock. */
 const batchSize = 512
 
+/** Reads and decides, and returns what is left to do: writing, after which nothing may fail but the store. */
+export type Work<result> = () => { result: result; write?: (() => void) | undefined }
+
 type Operation = {
-  work: (rows: LedgerRows) => unknown
+  work: Work<unknown>
   resolve: (result: never) => void
   reject: (error: unknown) => void
+}
+
+export type GroupCommit = {
+  /** Resolves after the COMMIT of what it wrote. @throws LedgerUnavailableError */
+  run<result>(work: Work<result>): Promise<result>
+  close(): Promise<void>
 }
 
 /**
  * Runs operations in order of arrival, those of one turn of the event loop in one transaction, so that they share its
  * fsync. A promise resolves only after COMMIT. An operation that throws by itself has written nothing and rejects
  * alone; a failure of the store rolls back and rejects the whole batch.
+ *
+ * `begun` is called at the start of each transaction, `undone` when one was rolled back.
  */
-export function groupCommit(database: Database, rows: LedgerRows): Pick<LedgerStore, 'transact' | 'close'> {
+export function groupCommit(
+  database: Database,
+  { begun, undone }: { begun: () => void; undone: () => void },
+): GroupCommit {
   const begin = database.prepare('BEGIN IMMEDIATE')
   const commit = database.prepare('COMMIT')
   const rollback = database.prepare('ROLLBACK')
   const queue: Operation[] = []
   let isScheduled = false
   let isClosed = false
-  let isWriting = false
-
-  const guarded: LedgerRows = {
-    ...rows,
-    write(account, leases) {
-      isWriting = true
-      rows.write(account, leases)
-      isWriting = false
-    },
-  }
 
   function schedule(): void {
     if (isScheduled || queue.length === 0) return
@@ -49,11 +52,11 @@ export function groupCommit(database: Database, rows: LedgerRows): Pick<LedgerSt
     const batch = queue.splice(0, batchSize)
     try {
       begin.run()
-      const settled = batch.map(run)
+      begun()
+      const settled = batch.map(runOne)
       commit.run()
       for (const settle of settled) settle()
     } catch (cause) {
-      isWriting = false
       undo()
       for (const { reject } of batch) reject(new LedgerUnavailableError('it cannot be written', cause))
     }
@@ -65,22 +68,23 @@ export function groupCommit(database: Database, rows: LedgerRows): Pick<LedgerSt
     } catch {
       // Then the next BEGIN fails, and everything is refused until somebody looks.
     }
+    undone()
   }
 
   /** Runs one operation and returns how its promise ends once the batch is committed. */
-  function run({ work, resolve, reject }: Operation): () => void {
-    try {
-      const result = work(guarded)
-      return () => resolve(result as never)
-    } catch (error) {
-      // Half written, or SQLite has rolled back already: there is nothing left to commit for the others either.
-      if (isWriting || !database.inTransaction) throw error
-      return () => reject(toLedgerError(error, 'it cannot be read'))
+  function runOne({ work, resolve, reject }: Operation): () => void {
+    const step = attempt(work)
+    if ('error' in step) {
+      // If SQLite has rolled back already, there is nothing left to commit for the others either.
+      if (!database.inTransaction) throw step.error
+      return () => reject(toLedgerError(step.error, 'it cannot be read'))
     }
+    step.write?.()
+    return () => resolve(step.result as never)
   }
 
   return {
-    transact: (work) =>
+    run: (work) =>
       new Promise((resolve, reject) => {
         if (isClosed) throw new LedgerUnavailableError('it was closed')
         queue.push({ work, resolve, reject })
@@ -92,6 +96,14 @@ export function groupCommit(database: Database, rows: LedgerRows): Pick<LedgerSt
       while (queue.length > 0) runBatch()
       database.close()
     },
+  }
+}
+
+function attempt(work: Work<unknown>): ReturnType<Work<unknown>> | { error: unknown } {
+  try {
+    return work()
+  } catch (error) {
+    return { error }
   }
 }
 

@@ -1,9 +1,10 @@
 /**
- * A provider process for `sqlite.test.ts`: `node hammer.child.ts <job> <path> <index> <of>`. Begins when it is told to,
- * and prints a line for each request that the ledger let it serve.
+ * A provider process for `conformance/processes.ts`: `node hammer.child.ts <job> <store> <index> <of>`. Begins when it is
+ * told to, and prints a line for each request that the ledger let it serve. `store`: JSON of `LastingStore.inChild`.
  */
 import { once } from 'node:events'
 import { registerHooks } from 'node:module'
+import type { Ledger, LedgerOpener } from './Ledger.ts'
 
 // Like the tests it runs the sources, without a build.
 const core = new URL('../../../core/src/index.ts', import.meta.url).href
@@ -11,51 +12,85 @@ registerHooks({
   resolve: (specifier, context, next) => next(specifier === '@drain/core' ? core : specifier, context),
 })
 const { aVoucher, hammered, identity } = await import('./fixtures.ts')
-const { sqliteLedger } = await import('./sqlite.ts')
 
-const [job = '', path = '', index = '0', of = '1'] = process.argv.slice(2)
-const ledger = sqliteLedger(path)(identity)
+const [job = '', store = '', index = '0', of = '1'] = process.argv.slice(2)
+const { module, name, args } = JSON.parse(store)
+const open: (...args: unknown[]) => LedgerOpener = (await import(module))[name]
+const ledger: Ledger = open(...args)(identity)
 
-/** Sixteen requests at a time, of one unit each, until the channel's deposit is used up. */
-async function spend(): Promise<void> {
-  const channel = hammered(0)
-  let next = BigInt(index)
-  const serve = async (): Promise<void> => {
-    const nonce = next
-    next += BigInt(of)
-    const reserved = await ledger.reserve({ channel, voucher: aVoucher(channel.deposit, nonce), quote: 1n })
-    if (reserved.ok) {
-      await ledger.capture(reserved.reservationId, 1n)
-      console.log(nonce)
-    } else if (reserved.code === 'insufficient_funds') return
-    // The others may be so far ahead that these nonces are out of the window.
-    const lead = (reserved.state.nonce ?? 0n) - next
-    if (lead > 0n) next += (lead / BigInt(of) + 1n) * BigInt(of)
-    return serve()
-  }
-  await Promise.all(Array.from({ length: 16 }, serve))
-}
-
-/** Four requests at a time on each of four channels, none of which ever ends, until somebody kills it. */
-async function load(): Promise<void> {
-  const lanes = [1, 2, 3, 4].map(async (lane) => {
-    const channel = hammered(lane)
-    let next = ((await ledger.get(channel.channelId))?.nonce ?? -1n) + 1n
+const jobs: Record<string, () => Promise<void>> = {
+  /** Sixteen requests at a time, of one unit each, until the channel's deposit is used up. */
+  async spend() {
+    const channel = hammered(0)
+    let next = BigInt(index)
     const serve = async (): Promise<void> => {
-      const nonce = next++
-      const voucher = aVoucher(nonce + 1n, nonce)
-      const reserved = await ledger.reserve({ channel, voucher, quote: 1n, leaseMs: 3_600_000 })
-      if (!reserved.ok) throw new Error(reserved.code)
-      console.log(`${lane} ${nonce}`)
+      const nonce = next
+      next += BigInt(of)
+      const reserved = await ledger.reserve({ channel, voucher: aVoucher(channel.deposit, nonce), quote: 1n })
+      if (reserved.ok) {
+        await ledger.capture(reserved.reservationId, 1n)
+        console.log(String(nonce))
+      } else if (reserved.code === 'insufficient_funds') return
+      // The others may be so far ahead that these nonces are out of the window.
+      const lead = (reserved.state.nonce ?? 0n) - next
+      if (lead > 0n) next += (lead / BigInt(of) + 1n) * BigInt(of)
       return serve()
     }
-    await Promise.all([serve(), serve(), serve(), serve()])
-  })
-  await Promise.all(lanes)
+    await Promise.all(Array.from({ length: 16 }, serve))
+  },
+
+  /** 340 requests at once, of one unit each. */
+  async rush() {
+    const channel = hammered(5)
+    const nonces = Array.from({ length: 340 }, (_, count) => BigInt(count) * BigInt(of) + BigInt(index))
+    await Promise.all(
+      nonces.map(async (nonce) => {
+        const voucher = aVoucher(channel.deposit, nonce)
+        const reserved = await ledger.reserve({ channel, voucher, quote: 1n, leaseMs: 3_600_000 })
+        if (reserved.ok) console.log(String(nonce))
+        else if (reserved.code !== 'insufficient_funds') throw new Error(reserved.code)
+      }),
+    )
+  },
+
+  /** Four requests at a time on each of four channels, none of which ever ends, until somebody kills it. */
+  async load() {
+    const lanes = [1, 2, 3, 4].map(async (lane) => {
+      const channel = hammered(lane)
+      let next = ((await ledger.get(channel.channelId))?.nonce ?? -1n) + 1n
+      const serve = async (): Promise<void> => {
+        const nonce = next++
+        const voucher = aVoucher(nonce + 1n, nonce)
+        const reserved = await ledger.reserve({ channel, voucher, quote: 1n, leaseMs: 3_600_000 })
+        if (!reserved.ok) throw new Error(reserved.code)
+        const { reservationId } = reserved
+        // Room for others: a channel has a thousand reservations at most.
+        if (nonce >= 400n) await ledger.capture(`${channel.channelId}:${nonce - 400n}`, 1n)
+        await ledger.capture(reservationId, 1n, { final: false })
+        console.log(`${lane} ${nonce}`)
+        return serve()
+      }
+      await Promise.all([serve(), serve(), serve(), serve()])
+    })
+    await Promise.all(lanes)
+  },
+
+  /** One request for half of the channel, which ends when it is told to. */
+  async linger() {
+    const channel = hammered(6)
+    const voucher = aVoucher(channel.deposit, BigInt(index))
+    const request = { channel, voucher, quote: channel.deposit / 2n, leaseMs: 600_000 }
+    const reserved = await ledger.reserve(request)
+    if (!reserved.ok) throw new Error(reserved.code)
+    console.log('reserved')
+    await once(process, 'message')
+    const captured = await ledger.capture(reserved.reservationId, request.quote)
+    console.log(captured.ok ? String(captured.captured) : captured.code)
+  },
 }
 
 process.send?.('ready')
 await once(process, 'message')
-await (job === 'spend' ? spend() : load())
+await jobs[job]?.()
 await ledger.close()
 process.disconnect()

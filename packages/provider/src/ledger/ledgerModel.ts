@@ -1,9 +1,15 @@
-import type { ChannelState, LedgerVoucher } from './Ledger.ts'
+import type { ChannelState, IdempotencyKey, LedgerVoucher } from './Ledger.ts'
 
 /** What an operation came to, as far as the model knows. */
-type Outcome = { ok: boolean; code?: string; captured?: bigint; finalAmount?: bigint }
+type Outcome = { ok: boolean; code?: string; captured?: bigint; held?: bigint; finalAmount?: bigint }
 
-type Reservation = { held: bigint; captured: bigint; endsAt: number; is: 'live' | 'expired' | 'over' }
+type Reservation = {
+  held: bigint
+  captured: bigint
+  endsAt: number
+  is: 'live' | 'expired' | 'over'
+  key: IdempotencyKey | undefined
+}
 
 /**
  * One channel as `protocol.md` §3 tells it, in the plainest code: every nonce and reservation remembered, every sum
@@ -12,7 +18,7 @@ type Reservation = { held: bigint; captured: bigint; endsAt: number; is: 'live' 
 export function ledgerModel(deposit: bigint, now: () => number) {
   const burned = new Set<bigint>()
   const reservations = new Map<bigint, Reservation>()
-  let [authorized, charged, claimed, claiming] = [0n, 0n, 0n, 0n]
+  let [authorized, charged, requests, claimed, claiming] = [0n, 0n, 0n, 0n, 0n]
   let finalAmount: bigint | undefined
   let status: ChannelState['status'] = 'open'
   let alarm = false
@@ -41,11 +47,17 @@ export function ledgerModel(deposit: bigint, now: () => number) {
   return {
     tick,
     raise,
-    reserve(voucher: LedgerVoucher, quote: bigint, leaseMs: number): Outcome {
+    reserve(voucher: LedgerVoucher, quote: bigint, leaseMs: number, key?: IdempotencyKey): Outcome {
+      for (const rival of live()) {
+        if (!key || rival.key?.id !== key.id) continue
+        return refuse(
+          rival.key.fingerprint === key.fingerprint ? 'idempotency_in_flight' : 'idempotency_mismatch',
+        )
+      }
       const raised = raise(voucher)
       if (!raised.ok) return raised
       if (quote > free()) return refuse('insufficient_funds')
-      reservations.set(voucher.nonce, { held: quote, captured: 0n, endsAt: now() + leaseMs, is: 'live' })
+      reservations.set(voucher.nonce, { held: quote, captured: 0n, endsAt: now() + leaseMs, is: 'live', key })
       return done
     },
     extend(nonce: bigint, by: bigint): Outcome {
@@ -62,7 +74,7 @@ export function ledgerModel(deposit: bigint, now: () => number) {
       reservation.endsAt = Math.max(reservation.endsAt, now() + leaseMs)
       return done
     },
-    capture(nonce: bigint, actual: bigint, final: boolean): Outcome {
+    capture(nonce: bigint, actual: bigint, { final, hold }: { final: boolean; hold?: bigint }): Outcome {
       const reservation = reservations.get(nonce)
       if (!reservation || reservation.is === 'over') return refuse('reservation_ended')
       const bounds = [actual - reservation.captured, reservation.held]
@@ -71,9 +83,18 @@ export function ledgerModel(deposit: bigint, now: () => number) {
       const taken = least > 0n ? least : 0n
       charged += taken
       reservation.held -= taken
+      if (taken > 0n && reservation.captured === 0n) requests += 1n
       reservation.captured += taken
       if (final) reservation.is = 'over'
-      return { ok: true, captured: reservation.captured }
+      if (reservation.is === 'live' && hold !== undefined) {
+        const most = reservation.held + (status === 'open' ? free() : 0n)
+        reservation.held = hold < most ? hold : most
+      }
+      return {
+        ok: true,
+        captured: reservation.captured,
+        held: reservation.is === 'live' ? reservation.held : 0n,
+      }
     },
     freeze(): void {
       if (status === 'open') status = 'closing'
@@ -113,7 +134,17 @@ export function ledgerModel(deposit: bigint, now: () => number) {
       status = 'closed'
     },
     state: () => ({
-      ...{ status, authorized, charged, reserved: reserved(), claimed, claiming, finalAmount, alarm },
+      ...{
+        status,
+        authorized,
+        charged,
+        requests,
+        reserved: reserved(),
+        claimed,
+        claiming,
+        finalAmount,
+        alarm,
+      },
       nonce: burned.size > 0 ? highest() : undefined,
     }),
   }

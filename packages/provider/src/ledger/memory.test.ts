@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { conformance } from './conformance.ts'
+import { conformance } from './conformance/index.ts'
 import { identity } from './fixtures.ts'
 import { memoryLedger } from './memory.ts'
 
-describe('memory', () => conformance((options) => memoryLedger(options)(identity), { runs: 300 }))
+describe('memory', () =>
+  conformance(({ clock, ...options }) => memoryLedger({ ...options, now: clock.now })(identity), {
+    runs: 300,
+  }))
 
 test('says that it forgets', () => {
   const messages: string[] = []

@@ -1,24 +1,23 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import {
   copyFileSync,
+  existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import SQLite from 'better-sqlite3'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
-import { conformance } from './conformance.ts'
+import { conformance, durability, type LastingStore, processes } from './conformance/index.ts'
 import { LedgerFileError, LedgerInvariantError, LedgerUnavailableError } from './Errors.ts'
-import { aChannel, aVoucher, hammered, identity, shuffled } from './fixtures.ts'
+import { aChannel, aVoucher, identity } from './fixtures.ts'
 import type { Ledger } from './Ledger.ts'
-import { sqliteLedger } from './sqlite.ts'
+import { backupSqliteLedger, sqliteLedger } from './sqlite.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'drain-ledger-'))
 let files = 0
@@ -41,64 +40,43 @@ function start(path: string, options: sqliteLedger.Options = {}): Ledger {
   return ledger
 }
 
-/** A ledger with something in it, closed. */
+/** A ledger with something in each of its tables, closed. */
 async function aLedgerFile(channels = 200): Promise<string> {
   const path = aPath()
-  const ledger = sqliteLedger(path)(identity)
-  const pay = () => ledger.reserve({ channel: aChannel(), voucher: aVoucher(10n, 1n), quote: 5n })
-  await Promise.all(Array.from({ length: channels }, pay))
+  let day = 1_700_000_000_000
+  const ledger = sqliteLedger(path, { now: () => day })(identity)
+  async function serve(): Promise<void> {
+    const channel = aChannel()
+    const key = { id: '0x01', fingerprint: `0x${'02'.repeat(32)}` } as const
+    for (const nonce of [1n, 2n]) {
+      const request = { channel, voucher: aVoucher(10n * nonce, nonce), quote: 5n, key }
+      const reserved = await ledger.reserve(request)
+      if (!reserved.ok) throw new Error(reserved.code)
+      await ledger.capture(reserved.reservationId, 3n, { outcome: new Uint8Array(300) })
+      day += 86_400_000
+    }
+    await ledger.beginClaim(channel.channelId, 6n)
+    const receipt = { txHash: `0x${'77'.repeat(32)}`, fee: 0n, gasCost: 1n } as const
+    await ledger.endClaim({ ...channel, claimed: 6n }, receipt)
+  }
+  await Promise.all(Array.from({ length: channels }, serve))
   await ledger.close()
   return path
 }
 
-describe('sqlite', () => conformance((options) => sqliteLedger(aPath(), options)(identity), { runs: 60 }))
+const store: LastingStore = {
+  place: aPath,
+  open: (path, { clock, ...options }) => sqliteLedger(path, { ...options, now: clock.now })(identity),
+  inChild: (path) => ({ module: './sqlite.ts', name: 'sqliteLedger', args: [path] }),
+}
 
-describe('durability', () => {
-  test('everything is there after reopening', async () => {
-    const path = aPath()
-    const first = start(path)
-    const channel = aChannel()
-    const paid = { channel, voucher: aVoucher(500n, 9n), quote: 100n }
-    const reserved = await first.reserve(paid)
-    if (!reserved.ok) throw new Error(reserved.code)
-    await first.capture(reserved.reservationId, 40n, { final: false })
-    await first.raise({ channel, voucher: aVoucher(30n, 12n) })
-    await first.recordClaimed({ ...channel, claimed: 20n })
-    await first.beginClaim(channel.channelId, 30n)
-    const frozen = aChannel()
-    await first.raise({ channel: frozen, voucher: aVoucher(30n, 1n) })
-    await first.freeze(frozen)
-    await first.finalize(frozen.channelId)
-    const states = [await first.get(channel.channelId), await first.get(frozen.channelId)]
-    await first.close()
+describe('sqlite', () => {
+  conformance((options) => store.open(aPath(), options), { runs: 60 })
+  durability(store)
+  processes(store)
+})
 
-    const second = start(path)
-    expect([await second.get(channel.channelId), await second.get(frozen.channelId)]).toEqual(states)
-    expect(states[0]?.claimable).toEqual(aVoucher(30n, 12n))
-    expect(await second.reserve(paid)).toMatchObject({ code: 'invalid_nonce' })
-    expect(await second.capture(reserved.reservationId, 70n)).toMatchObject({
-      captured: 70n,
-      state: { charged: 70n },
-    })
-    expect(await second.raise({ channel: frozen, voucher: aVoucher(31n, 2n) })).toMatchObject({
-      code: 'channel_closing',
-    })
-  })
-
-  test('two ledgers on one file see each other', async () => {
-    const path = aPath()
-    const [one, other] = [start(path), start(path)]
-    const request = { channel: aChannel(), voucher: aVoucher(100n, 1n), quote: 100n }
-    const results = await Promise.all(
-      shuffled(Array.from({ length: 20 }, (_, index) => (index % 2 === 0 ? one : other))).map((ledger) =>
-        ledger.reserve(request),
-      ),
-    )
-    expect(results.filter(({ ok }) => ok)).toHaveLength(1)
-    await one.freeze(request.channel)
-    expect(await other.get(request.channel.channelId)).toMatchObject({ status: 'closing', reserved: 100n })
-  })
-
+describe('what goes wrong while it runs', () => {
   test('what cannot be written is refused, all of it, and leaves nothing', async () => {
     const path = await aLedgerFile(10)
     const full = start(path, { maxPages: 1 })
@@ -111,11 +89,46 @@ describe('durability', () => {
     for (const result of results)
       expect(result).toMatchObject({ status: 'rejected', reason: { code: 'ledger_unavailable' } })
     expect((await full.totals()).open).toBe(10)
+    for (const { channel } of requests) expect(await full.glance(channel.channelId)).toBeUndefined()
     await full.close()
 
     const roomy = start(path)
     for (const result of await Promise.all(requests.map((request) => roomy.reserve(request))))
       expect(result.ok).toBe(true)
+  })
+
+  test('an outcome that finds no room leaves its capture undone', async () => {
+    const path = aPath()
+    const ledger = start(path, { maxPages: 100 })
+    const channel = aChannel()
+    const key = { id: '0x01', fingerprint: '0x02' } as const
+    const reserved = await ledger.reserve({ channel, voucher: aVoucher(10n, 1n), quote: 5n, key })
+    if (!reserved.ok) throw new Error(reserved.code)
+    const outcome = new Uint8Array(1_000_000)
+    const capture = ledger.capture(reserved.reservationId, 5n, { outcome })
+    await expect(capture).rejects.toThrow(LedgerUnavailableError)
+    const before = { charged: 0n, reserved: 5n, requests: 0n }
+    expect(await ledger.glance(channel.channelId)).toMatchObject(before)
+    expect(await ledger.get(channel.channelId)).toMatchObject(before)
+    expect(await ledger.outcome(channel.channelId, key.id)).toBeUndefined()
+    const small = { outcome: new Uint8Array(1000) }
+    expect(await ledger.capture(reserved.reservationId, 5n, small)).toMatchObject({ captured: 5n })
+  })
+
+  test('a channel is forgotten for a newer one, and found again', async () => {
+    const ledger = start(aPath(), { cachedChannels: 4 })
+    const channels = Array.from({ length: 20 }, () => aChannel())
+    for (let nonce = 1n; nonce <= 3n; nonce++) {
+      for (const channel of channels) {
+        const request = { channel, voucher: aVoucher(nonce * 10n, nonce), quote: 10n }
+        const reserved = await ledger.reserve(request)
+        if (!reserved.ok) throw new Error(reserved.code)
+        await ledger.capture(reserved.reservationId, 10n)
+      }
+    }
+    for (const { channelId } of channels) {
+      expect(await ledger.glance(channelId)).toMatchObject({ charged: 30n, nonce: 3n })
+    }
   })
 
   test('a file locked by another program makes the ledger unavailable, and no more', async () => {
@@ -142,91 +155,203 @@ describe('durability', () => {
     await pay(1n)
     const editor = new SQLite(path)
     editor.exec('UPDATE channels SET charged = 7 WHERE number = 2')
+    editor.exec('UPDATE channels SET rest = substr(rest, 1, length(rest) - 9) WHERE number = 3')
     editor.close()
     const results = await pay(2n)
-    expect(results).toMatchObject([{ value: { ok: true } }, { status: 'rejected' }, { value: { ok: true } }])
+    expect(results).toMatchObject([
+      { value: { ok: true } },
+      { reason: { code: 'ledger_invariant' } },
+      { reason: { code: 'ledger_invariant' } },
+    ])
     await expect(ledger.get(channels[1]?.channelId ?? '0x')).rejects.toThrow(LedgerInvariantError)
+    expect(await ledger.prune()).toEqual({ channels: 0, outcomes: 0 })
   })
 })
 
-describe('processes', () => {
-  test('three of them on one channel serve its deposit to the unit', async () => {
-    const path = aPath() // which they also make, at the same time
-    const { channelId, deposit } = hammered(0)
-    const served = [0, 1, 2].map((index) => hammer('spend', path, index, 3))
-    await Promise.all(served.map(({ ready }) => ready))
-    const lines = await Promise.all(
-      served.map(async ({ child, lines }) => {
-        child.send('begin')
-        return lines
-      }),
-    )
-    expect(lines.map(({ exitCode }) => exitCode)).toEqual([0, 0, 0])
-    const nonces = lines.flatMap(({ lines }) => lines)
-    expect(nonces).toHaveLength(Number(deposit))
-    expect(new Set(nonces).size).toBe(nonces.length)
-    expect(await start(path).get(channelId)).toMatchObject({ charged: deposit, reserved: 0n })
-  })
+describe('a file that was copied back', () => {
+  const minute = 60_000
+  let clock = 1_700_000_000_000
+  const now = () => clock
 
-  test('killed under load, keeps every nonce and reservation that it acknowledged', async () => {
+  /** A running ledger with an open channel, and what was spent on it. */
+  async function aProvider() {
     const path = aPath()
-    const acknowledged = new Map([1, 2, 3, 4].map((lane) => [lane, [] as bigint[]]))
-    for (const killAfter of [37, 211, 102]) {
-      const { child, ready, lines } = hammer('load', path, 0, 1, killAfter)
-      await ready
-      child.send('begin')
-      const { lines: printed, exitCode } = await lines
-      expect(exitCode).toBeNull()
-      expect(printed.length).toBeGreaterThanOrEqual(killAfter)
-      for (const line of printed) {
-        const [lane, nonce] = line.split(' ')
-        acknowledged.get(Number(lane))?.push(BigInt(nonce ?? ''))
-      }
+    const channel = aChannel()
+    const messages: string[] = []
+    let nonce = 0n
+    const open = (at = path, options: sqliteLedger.Options = {}) => {
+      messages.length = 0
+      return start(at, { now, log: (message) => messages.push(message), ...options })
     }
-    const ledger = start(path)
-    for (const [lane, nonces] of acknowledged) {
-      const channel = hammered(lane)
-      const state = await ledger.get(channel.channelId)
-      expect(state?.reserved).toBeGreaterThanOrEqual(BigInt(nonces.length))
-      for (const nonce of nonces) {
-        const replay = { channel, voucher: aVoucher(channel.deposit, nonce), quote: 1n }
-        expect(await ledger.reserve(replay)).toMatchObject({ code: 'invalid_nonce' })
-        expect(await ledger.capture(`${channel.channelId}:${nonce}`, 1n)).toMatchObject({ captured: 1n })
-      }
-      const fresh = { channel, voucher: aVoucher(channel.deposit, (state?.nonce ?? 0n) + 1n), quote: 1n }
-      expect(await ledger.reserve(fresh)).toMatchObject({ ok: true })
+    const spend = async (ledger: Ledger) => {
+      nonce += 1n
+      return ledger.reserve({ channel, voucher: aVoucher(nonce, nonce), quote: 1n })
     }
-  })
-})
+    const statusOf = async (ledger: Ledger) => (await ledger.get(channel.channelId))?.status
+    const first = open()
+    await spend(first)
+    return { path, channel, messages, open, spend, statusOf, first }
+  }
 
-/** Starts a child on a job. `lines`: what it printed until its end, which comes by force after `killAfter` lines. */
-function hammer(job: 'spend' | 'load', path: string, index: number, of: number, killAfter?: number) {
-  const child: ChildProcess = fork(
-    new URL('./hammer.child.ts', import.meta.url),
-    [job, path, String(index), String(of)],
-    {
-      execArgv: [],
-      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-    },
-  )
-  const printed: string[] = []
-  const output = createInterface({ input: child.stdout ?? process.stdin })
-  output.on('line', (line) => {
-    printed.push(line)
-    if (printed.length === killAfter) child.kill('SIGKILL')
+  function expectFrozen(messages: string[], says: RegExp): void {
+    expect(messages).toHaveLength(1)
+    expect(messages[0]).toMatch(says)
+    expect(messages[0]).toMatch(/1 open channels are frozen/)
+  }
+
+  test('by a backup of our own, made under load: its channels are frozen, once', async () => {
+    const { path, channel, messages, open, spend, statusOf, first } = await aProvider()
+    const copy = aPath()
+    const backup = backupSqliteLedger(path, copy)
+    for (let count = 0; count < 20; count++) await spend(first)
+    await backup
+    expect(await statusOf(first)).toBe('open')
+    const closed = aChannel()
+    await first.raise({ channel: closed, voucher: aVoucher(1n, 1n) })
+
+    const restored = open(copy)
+    expectFrozen(messages, /it is a backup/)
+    expect(await restored.get(channel.channelId)).toMatchObject({
+      status: 'closing',
+      nonce: 1n,
+      reserved: 1n,
+    })
+    expect(await spend(restored)).toMatchObject({ code: 'channel_closing' })
+    const later = aChannel()
+    expect(await restored.raise({ channel: later, voucher: aVoucher(1n, 1n) })).toMatchObject({ ok: true })
+    await restored.close()
+    const again = open(copy)
+    expect(messages).toEqual([])
+    expect(await statusOf(again)).toBe('closing')
+    expect(await again.get(later.channelId)).toMatchObject({ status: 'open' })
   })
-  const lines = Promise.all([once(child, 'exit'), once(output, 'close')]).then(([[exitCode]]) => ({
-    lines: printed,
-    exitCode: exitCode as number | null,
-  }))
-  const ready = Promise.race([
-    once(child, 'message'),
-    lines.then(() => {
-      throw new Error('ended before it began')
-    }),
-  ])
-  return { child, ready, lines }
-}
+
+  test('a backup is whole, and nothing is overwritten by it', async () => {
+    const path = await aLedgerFile(50)
+    const copy = aPath()
+    await backupSqliteLedger(path, copy)
+    expect(readdirSync(folder).filter((name) => name.includes('.new'))).toEqual([])
+    const [one, other] = [start(path), start(copy)]
+    const { open, closing, ...sums } = await one.totals()
+    expect(await other.totals()).toEqual({ open: 0, closing: open, ...sums })
+    expect(closing).toBe(0)
+    const bytes = readFileSync(copy)
+    await expect(backupSqliteLedger(path, copy)).rejects.toThrow(/is there already/)
+    expect(readFileSync(copy)).toEqual(bytes)
+    await expect(backupSqliteLedger(aPath(), aPath())).rejects.toThrow(LedgerFileError)
+    await expect(backupSqliteLedger(path, join(folder, 'nowhere', 'copy.db'))).rejects.toThrow(
+      LedgerFileError,
+    )
+  })
+
+  test('to another place', async () => {
+    const { path, messages, open, statusOf, first } = await aProvider()
+    await first.close()
+    const copy = aPath()
+    copyFileSync(path, copy)
+    const moved = open(copy)
+    expectFrozen(messages, /it is not where it was/)
+    expect(await statusOf(moved)).toBe('closing')
+    const original = open(path)
+    expect(messages).toEqual([])
+    expect(await statusOf(original)).toBe('open')
+  })
+
+  test('to another place, by an operator to be trusted', async () => {
+    const { path, messages, open, statusOf, first } = await aProvider()
+    await first.close()
+    const copy = aPath()
+    copyFileSync(path, copy)
+    const moved = open(copy, { restored: 'trust' })
+    expect(messages).toHaveLength(1)
+    expect(messages[0]).toMatch(/is trusted/)
+    expect(await statusOf(moved)).toBe('open')
+    await moved.close()
+    const again = open(copy)
+    expect(messages).toEqual([])
+    expect(await statusOf(again)).toBe('open')
+  })
+
+  test('over itself, after it was opened once more', async () => {
+    const { path, messages, open, spend, statusOf, first } = await aProvider()
+    await first.close()
+    const copy = aPath()
+    copyFileSync(path, copy)
+    const second = open()
+    expect(messages).toEqual([])
+    await spend(second)
+    await second.close()
+    copyFileSync(copy, path)
+    const restored = open()
+    expectFrozen(messages, /it is older than it was/)
+    expect(await statusOf(restored)).toBe('closing')
+  })
+
+  test('over itself, after a few minutes of use', async () => {
+    const { path, messages, open, spend, statusOf, first } = await aProvider()
+    const copy = aPath()
+    await backupByHand(path, copy)
+    for (let count = 0; count < 3; count++) {
+      clock += minute
+      await spend(first)
+    }
+    await first.close()
+    for (const suffix of ['', '-wal'])
+      if (existsSync(copy + suffix)) copyFileSync(copy + suffix, path + suffix)
+    const restored = open()
+    expectFrozen(messages, /it is older than it was/)
+    expect(await statusOf(restored)).toBe('closing')
+  })
+
+  test('in the place of one that was removed, whose number it may get', async () => {
+    const { path, messages, open, statusOf, first } = await aProvider()
+    await first.close()
+    const copy = aPath()
+    copyFileSync(path, copy)
+    rmSync(path)
+    copyFileSync(copy, path)
+    const restored = open()
+    expectFrozen(messages, /it is not where it was/)
+    expect(await statusOf(restored)).toBe('closing')
+  })
+
+  test('that of another ledger', async () => {
+    const [one, other] = [await aProvider(), await aProvider()]
+    await one.first.close()
+    await other.first.close()
+    copyFileSync(other.path, one.path)
+    one.open()
+    expectFrozen(one.messages, /it is not where it was, it is older than it was/)
+  })
+
+  test('one that went on is none: reopened, renamed, used by two, with a sidecar that is damaged or gone', async () => {
+    const { path, messages, open, spend, statusOf, first } = await aProvider()
+    const second = open()
+    for (let count = 0; count < 4; count++) {
+      clock += minute
+      expect(await spend(count % 2 === 0 ? first : second)).toMatchObject({ ok: true })
+    }
+    await first.close()
+    await second.close()
+    const elsewhere = aPath()
+    renameSync(path, elsewhere)
+    renameSync(`${path}.opened`, `${elsewhere}.opened`)
+    const sidecars = [undefined, '', 'half of a', Buffer.alloc(54)]
+    for (const sidecar of sidecars) {
+      if (sidecar === undefined) rmSync(`${elsewhere}.opened`)
+      else writeFileSync(`${elsewhere}.opened`, sidecar)
+      const ledger = open(elsewhere)
+      expect(messages).toEqual([])
+      expect(await statusOf(ledger)).toBe('open')
+      await ledger.close()
+    }
+  })
+
+  /** As `cp` does it while the provider runs. */
+  async function backupByHand(path: string, copy: string): Promise<void> {
+    for (const suffix of ['', '-wal']) copyFileSync(path + suffix, copy + suffix)
+  }
+})
 
 describe('a file that cannot be used is refused and left alone', () => {
   /** Opening must fail, name the file, and change neither it nor what lies beside it. */
@@ -273,7 +398,7 @@ describe('a file that cannot be used is refused and left alone', () => {
     editor.unsafeMode()
     editor.pragma('writable_schema = ON')
     editor.exec(
-      "UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'leases_by_end') WHERE name = 'sqlite_autoindex_channels_1'",
+      "UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'channels_by_end') WHERE name = 'sqlite_autoindex_channels_1'",
     )
     editor.close()
     expectRefusal(path, /damaged|cannot be read/)
@@ -314,9 +439,9 @@ describe('a file that cannot be used is refused and left alone', () => {
   test('a later version’s', async () => {
     const path = await aLedgerFile(1)
     const editor = new SQLite(path)
-    editor.pragma('user_version = 2')
+    editor.pragma('user_version = 3')
     editor.close()
-    expectRefusal(path, /schema version 2, not 1/)
+    expectRefusal(path, /schema version 3, not 2/)
   })
 
   test.each([
@@ -326,6 +451,14 @@ describe('a file that cannot be used is refused and left alone', () => {
   ])('another %s’s', async (name, other) => {
     const path = await aLedgerFile(1)
     expectRefusal(path, new RegExp(`belongs to ${name} `), { ...identity, ...other })
+  })
+
+  test('a database that is gone, which was there', async () => {
+    const path = await aLedgerFile(1)
+    rmSync(path)
+    expectRefusal(path, /is missing, but .*opened says that it was there/)
+    rmSync(`${path}.opened`)
+    expect(await start(path).totals()).toMatchObject({ open: 0 })
   })
 
   test('a database that is gone, but not its -wal file', async () => {

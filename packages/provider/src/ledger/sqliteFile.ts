@@ -1,16 +1,18 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync, statSync } from 'node:fs'
+import { existsSync, linkSync, rmSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import SQLite, { type Database } from 'better-sqlite3'
 import { assertNodeVersion } from './assertNodeVersion.ts'
 import { LedgerFileError } from './Errors.ts'
 import type { LedgerIdentity } from './Ledger.ts'
+import { originOf, recognize, sidecarOf } from './sqliteOrigin.ts'
 import { schema } from './sqliteRows.ts'
+import { syncFolder } from './syncFolder.ts'
 
 /** 'DRAN', in the header of each ledger: tells it from other programs' databases. */
 const applicationId = 0x4452414e
 
-const schemaVersion = 1
+const schemaVersion = 2
 
 const restore =
   'Restore it from a backup. Starting with another file means to take every old voucher again: claim those of this one first.'
@@ -22,28 +24,54 @@ const restore =
  * Only SQLite may open the file: a process that closes any other descriptor of it loses its locks on it.
  * @throws LedgerFileError
  */
-export function openSqliteFile(path: string, identity: LedgerIdentity, busyTimeoutMs: number): Database {
+export function openSqliteFile(
+  path: string,
+  identity: LedgerIdentity,
+  options: {
+    busyTimeoutMs?: number | undefined
+    synchronous?: 'full' | 'normal' | undefined
+    restored?: 'freeze' | 'trust' | undefined
+    log: (message: string) => void
+  },
+): { database: Database; mark: () => void } {
+  const { busyTimeoutMs = 5000, synchronous = 'full', restored = 'freeze', log } = options
   assertNodeVersion(process.versions.node)
   if (path === '' || path === ':memory:')
     throw new LedgerFileError(`"${path}"`, 'is not a file', { action: 'Name a file, or use memoryLedger.' })
   const file = resolve(path)
-  if (!existsSync(file)) create(file, identity)
+  // In this order: another process may be making the ledger, and its sidecar comes last.
+  const wasOpened = existsSync(sidecarOf(file))
+  if (!existsSync(file)) create(file, identity, wasOpened)
   inspect(file, identity, busyTimeoutMs)
   return refusing(file, 'cannot be opened', 'Check its permissions and those of its folder.', () => {
     const database = new SQLite(file, { fileMustExist: true, timeout: busyTimeoutMs })
-    database.defaultSafeIntegers()
-    // COMMIT returns when the disk has it: power loss must not un-burn a nonce or un-freeze a channel.
-    database.pragma('synchronous = FULL')
-    // SQLite opens a file that it may not write without a word.
-    database.exec('BEGIN IMMEDIATE; ROLLBACK')
-    return database
+    try {
+      database.defaultSafeIntegers()
+      // FULL: COMMIT returns when the disk has it. Power loss must not un-burn a nonce or un-freeze a channel.
+      database.pragma('synchronous = FULL')
+      // With channels drawn at random each commit writes another page for each of them: the more of them are in the log when
+      // it is copied into the file, the fewer are copied twice; the longer a commit takes that does it. 16 MiB.
+      database.pragma('wal_autocheckpoint = 4000')
+      // SQLite opens a file that it may not write without a word; this fails.
+      const mark = recognize(database, file, { restored, log })
+      database.pragma(`synchronous = ${synchronous}`)
+      return { database, mark }
+    } catch (error) {
+      database.close()
+      throw error
+    }
   })
 }
 
 /** Makes the ledger under another name first, so that there is never half a ledger at `file`. */
-function create(file: string, identity: LedgerIdentity): void {
+function create(file: string, identity: LedgerIdentity, wasOpened: boolean): void {
   if (existsSync(`${file}-wal`))
     throw new LedgerFileError(file, 'is missing, but its -wal file is there', { action: restore })
+  if (wasOpened) {
+    throw new LedgerFileError(file, `is missing, but ${sidecarOf(file)} says that it was there`, {
+      action: `${restore} To start anew all the same, remove that file.`,
+    })
+  }
   const draft = `${file}.${randomBytes(6).toString('hex')}.new`
   refusing(file, 'cannot be created', 'It needs an existing, writable folder on a local disk.', () => {
     try {
@@ -55,7 +83,7 @@ function create(file: string, identity: LedgerIdentity): void {
         database.pragma(`user_version = ${schemaVersion}`)
         database.exec(schema)
         const insert = database.prepare('INSERT INTO meta (name, value) VALUES (?, ?)')
-        for (const entry of toMeta(identity)) insert.run(...entry)
+        for (const entry of [...toMeta(identity), ...originOf(draft)]) insert.run(...entry)
       } finally {
         database.close()
       }
@@ -81,7 +109,7 @@ function inspect(file: string, identity: LedgerIdentity, busyTimeoutMs: number):
     const { size } = statSync(file)
     const database = new SQLite(file, { readonly: true, fileMustExist: true, timeout: busyTimeoutMs })
     try {
-      if (database.pragma('application_id', { simple: true }) !== applicationId)
+      if (!isLedger(database))
         throw new LedgerFileError(file, 'is empty or belongs to another program', { action: restore })
       const pageSize = Number(database.pragma('page_size', { simple: true }))
       if (log === 0 && size % pageSize !== 0)
@@ -113,6 +141,11 @@ function inspect(file: string, identity: LedgerIdentity, busyTimeoutMs: number):
   })
 }
 
+/** Whether the database was made by this package. */
+export function isLedger(database: Database): boolean {
+  return Number(database.pragma('application_id', { simple: true })) === applicationId
+}
+
 function toMeta({ chainId, contract, provider }: LedgerIdentity): [name: string, value: string][] {
   return [
     ['chain', String(chainId)],
@@ -128,12 +161,4 @@ function refusing<result>(file: string, problem: string, action: string, attempt
     if (cause instanceof LedgerFileError) throw cause
     throw new LedgerFileError(file, problem, { action, cause })
   }
-}
-
-/** Makes a new name in a folder survive power loss. Windows needs no such thing and knows none. */
-function syncFolder(folder: string): void {
-  if (process.platform === 'win32') return
-  const descriptor = openSync(folder, 'r')
-  fsyncSync(descriptor)
-  closeSync(descriptor)
 }

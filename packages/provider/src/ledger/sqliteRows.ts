@@ -1,210 +1,411 @@
 import type { Database } from 'better-sqlite3'
-import type { Address, Hex } from 'viem'
-import { type Account, assertSound, type Lease } from './Account.ts'
-import type { ChannelFilter, ChannelStatus, LedgerVoucher } from './Ledger.ts'
-import type { LedgerRows } from './LedgerStore.ts'
+import type { Hex } from 'viem'
+import { type Account, assertSound, lapse } from './Account.ts'
+import * as Day from './Day.ts'
+import { LedgerInvariantError } from './Errors.ts'
+import type {
+  ChannelFilter,
+  ChannelStatus,
+  ChargedDay,
+  ClaimRecord,
+  DayRange,
+  LedgerTotals,
+  Outcome,
+} from './Ledger.ts'
+import type { ChannelRecord, DayEnd, Writes } from './LedgerStore.ts'
+import { decodeRest, encodeRest } from './recordCodec.ts'
 
 /**
  * Ids and addresses are bytes, since bytes have no letter case and are half as long. Amounts are SQLite's 64-bit
- * integers. The bitmap of nonces is 128 bytes, most significant first.
+ * integers. A channel is one row: what queries look at has columns, the rest is one blob (`recordCodec`).
+ *
+ * Each request writes its channel's row twice and must not touch an index, so the indexed columns are those that seldom
+ * change: `owes` says that something was charged and is not claimed, `ends` when the channel expires or was closed, in
+ * Unix seconds. `booked` and `booked_requests` are what is in the table of days; the rest of `charged` is of the day
+ * `charged_on`.
  */
 export const schema = `
   CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
   CREATE TABLE channels (
-    number              INTEGER PRIMARY KEY,
-    id                  BLOB    NOT NULL UNIQUE CHECK (length(id) = 32),
-    consumer            BLOB    NOT NULL,
-    provider            BLOB    NOT NULL,
-    deposit             INTEGER NOT NULL,
-    expiry              INTEGER NOT NULL,
-    first_seen          INTEGER NOT NULL,
-    status              TEXT    NOT NULL CHECK (status IN ('open', 'closing', 'closed')),
-    authorized          INTEGER NOT NULL,
-    charged             INTEGER NOT NULL,
-    reserved            INTEGER NOT NULL,
-    claimed             INTEGER NOT NULL,
-    claiming            INTEGER NOT NULL,
-    final_amount        INTEGER,
-    alarm               INTEGER NOT NULL,
-    nonce               INTEGER NOT NULL,
-    nonces_seen         BLOB    NOT NULL CHECK (length(nonces_seen) = 128),
-    highest_amount      INTEGER,
-    highest_nonce       INTEGER,
-    highest_signature   BLOB,
-    next_amount         INTEGER,
-    next_nonce          INTEGER,
-    next_signature      BLOB,
-    claimable_amount    INTEGER,
-    claimable_nonce     INTEGER,
-    claimable_signature BLOB
+    number          INTEGER PRIMARY KEY,
+    id              BLOB    NOT NULL UNIQUE CHECK (length(id) = 32),
+    consumer        BLOB    NOT NULL,
+    status          TEXT    NOT NULL CHECK (status IN ('open', 'closing', 'closed')),
+    alarm           INTEGER NOT NULL,
+    owes            INTEGER NOT NULL,
+    expiry          INTEGER NOT NULL,
+    closed_at       INTEGER,
+    ends            INTEGER NOT NULL,
+    deposit         INTEGER NOT NULL,
+    claimed         INTEGER NOT NULL,
+    charged_on      INTEGER,
+    booked          INTEGER NOT NULL,
+    booked_requests INTEGER NOT NULL,
+    authorized      INTEGER NOT NULL,
+    charged         INTEGER NOT NULL,
+    requests        INTEGER NOT NULL,
+    reserved        INTEGER NOT NULL,
+    rest            BLOB    NOT NULL
   ) STRICT;
 
-  CREATE TABLE leases (
+  CREATE INDEX channels_owing ON channels (owes) WHERE owes = 1;
+  CREATE INDEX channels_by_end ON channels (ends);
+  CREATE INDEX channels_by_day ON channels (charged_on, id) WHERE charged_on IS NOT NULL;
+
+  CREATE TABLE outcomes (
+    number      INTEGER PRIMARY KEY,
+    channel     BLOB    NOT NULL,
+    key         BLOB    NOT NULL,
+    fingerprint BLOB    NOT NULL,
+    ends_at     INTEGER NOT NULL,
+    response    BLOB    NOT NULL,
+    UNIQUE (channel, key)
+  ) STRICT;
+
+  CREATE INDEX outcomes_by_end ON outcomes (ends_at);
+
+  CREATE TABLE days (
+    day      INTEGER NOT NULL,
     channel  BLOB    NOT NULL,
-    nonce    INTEGER NOT NULL,
-    held     INTEGER NOT NULL,
-    captured INTEGER NOT NULL,
-    stage    TEXT    NOT NULL CHECK (stage IN ('live', 'expired')),
-    ends_at  INTEGER NOT NULL,
-    PRIMARY KEY (channel, nonce)
+    consumer BLOB    NOT NULL,
+    charged  INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    PRIMARY KEY (day, channel)
   ) STRICT, WITHOUT ROWID;
 
-  CREATE INDEX leases_by_end ON leases (channel, ends_at);
+  CREATE TABLE claims (
+    number   INTEGER PRIMARY KEY,
+    tx       BLOB    NOT NULL,
+    channel  BLOB    NOT NULL,
+    consumer BLOB    NOT NULL,
+    amount   INTEGER NOT NULL,
+    fee      TEXT    NOT NULL,
+    gas_cost TEXT    NOT NULL,
+    at       INTEGER NOT NULL
+  ) STRICT;
 `
 
-/** How many rows are read in one go when all channels are listed: a few milliseconds. */
-const pageSize = 1000n
+/** How many rows are read in one go when many are listed: a few milliseconds. */
+const pageSize = 1000
 
-/** Reads and writes accounts and leases. Every row read is checked: a damaged one serves nobody. */
-export function sqliteRows(database: Database, now: () => number) {
-  const selectAccount = database.prepare<[Buffer], AccountRow>('SELECT * FROM channels WHERE id = ?')
-  const putAccount = database.prepare<unknown[]>(upsert('channels', accountColumns, ['id']))
-  const selectLease = database.prepare<[Buffer, bigint], LeaseRow>(
-    'SELECT * FROM leases WHERE channel = ? AND nonce = ?',
+/** A channel's row as this process knows it. */
+export type Row = { number: bigint; record: ChannelRecord; booked: bigint; bookedRequests: bigint }
+
+/** A place in the order of `ends` and `number`. */
+type After = readonly [ends: bigint, number: bigint]
+type Ended = { over: Row[]; next: After | undefined }
+
+export type SqliteRows = ReturnType<typeof sqliteRows>
+
+/** Reads and writes the rows of the ledger. Every record read is checked: a damaged one serves nobody. */
+export function sqliteRows(database: Database) {
+  const columns =
+    'number, id, consumer, status, alarm, expiry, closed_at, deposit, claimed, charged_on, booked, booked_requests, ' +
+    'authorized, charged, requests, reserved, rest'
+  const selectRow = database.prepare<[Buffer], ChannelRow>(`SELECT ${columns} FROM channels WHERE id = ?`)
+  const insertRow = database.prepare<unknown[]>(
+    'INSERT INTO channels (id, consumer, deposit, status, alarm, owes, expiry, closed_at, ends, claimed, ' +
+      'charged_on, booked, booked_requests, authorized, charged, requests, reserved, rest) ' +
+      'VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
   )
-  const selectLeases = database.prepare<[Buffer], LeaseRow>('SELECT * FROM leases WHERE channel = ?')
-  const selectLeasesEnding = database.prepare<[Buffer, bigint], LeaseRow>(
-    'SELECT * FROM leases WHERE channel = ? AND ends_at <= ?',
+  const updateSeldom = database.prepare<unknown[]>(
+    'UPDATE channels SET status = ?, alarm = ?, owes = ?, expiry = ?, closed_at = ?, ends = ?, claimed = ?, ' +
+      'charged_on = ?, booked = ?, booked_requests = ?, authorized = ?, charged = ?, requests = ?, reserved = ?, ' +
+      'rest = ? WHERE number = ?',
   )
-  const putLease = database.prepare<unknown[]>(upsert('leases', leaseColumns, ['channel', 'nonce']))
-  const deleteLease = database.prepare<[Buffer, bigint]>('DELETE FROM leases WHERE channel = ? AND nonce = ?')
-  const selectLast = database.prepare<[], { last: bigint | null }>('SELECT max(number) AS last FROM channels')
-  const selectPage = database.prepare<[bigint, bigint, ...(string | bigint | null)[]], AccountRow>(`
-    SELECT * FROM channels WHERE number > ? AND number <= ?
-    AND status = coalesce(?, status) AND (? IS NULL OR charged - claimed > ?) ORDER BY number
+  const updateOften = database.prepare<unknown[]>(
+    'UPDATE channels SET authorized = ?, charged = ?, requests = ?, reserved = ?, rest = ? WHERE number = ?',
+  )
+  const deleteRow = database.prepare<[bigint]>('DELETE FROM channels WHERE number = ?')
+  const selectLast = database.prepare<[], bigint | null>('SELECT max(number) FROM channels').pluck()
+  const selectPage = database.prepare<[bigint, bigint, string | null], ChannelRow>(
+    `SELECT ${columns} FROM channels WHERE number > ? AND number <= ? AND status = coalesce(?, status) ORDER BY number`,
+  )
+  const selectOwing = database.prepare<[bigint, number], ChannelRow>(
+    `SELECT ${columns} FROM channels WHERE owes = 1 AND number > ? ORDER BY number LIMIT ?`,
+  )
+  const selectEnded = database.prepare<[number, bigint, bigint, number], ChannelRow & { ends: bigint }>(
+    `SELECT ${columns}, ends FROM channels WHERE ends < ? AND (ends, number) > (?, ?) ORDER BY ends, number LIMIT ?`,
+  )
+  const selectSums = database.prepare<[bigint, bigint], Sums>(`
+    SELECT status, count(*) AS count, sum(alarm) AS alarms,
+      ${summed.map((name) => `sum(${name} >> 32) AS ${name}_high, sum(${name} & 4294967295) AS ${name}_low`)}
+    FROM channels WHERE number > ? AND number <= ? GROUP BY status
   `)
 
-  const rows: LedgerRows = {
-    now,
-    account(channelId) {
-      const row = selectAccount.get(toBytes(channelId))
-      return row && toAccount(row)
+  const putOutcome = database.prepare<unknown[]>(
+    'INSERT OR REPLACE INTO outcomes (channel, key, fingerprint, ends_at, response) VALUES (?, ?, ?, ?, ?)',
+  )
+  const selectOutcome = database.prepare<[Buffer, Buffer, number], OutcomeRow>(
+    'SELECT fingerprint, response FROM outcomes WHERE channel = ? AND key = ? AND ends_at > ?',
+  )
+  const deleteOutcomes = database.prepare<[Buffer]>('DELETE FROM outcomes WHERE channel = ?')
+  const deleteOldOutcomes = database.prepare<[number, number]>(
+    'DELETE FROM outcomes WHERE number IN (SELECT number FROM outcomes WHERE ends_at <= ? LIMIT ?)',
+  )
+
+  const putDay = database.prepare<unknown[]>(
+    'INSERT INTO days (day, channel, consumer, charged, requests) VALUES (?, ?, ?, ?, ?) ' +
+      'ON CONFLICT DO UPDATE SET charged = charged + excluded.charged, requests = requests + excluded.requests',
+  )
+  const selectNextDay = database
+    .prepare<[number, number], bigint | null>(
+      'SELECT min(day) FROM (SELECT min(day) AS day FROM days WHERE day > ? ' +
+        'UNION ALL SELECT min(charged_on) FROM channels WHERE charged_on > ?)',
+    )
+    .pluck()
+  // By channel from both tables at once: one that gets its row in `days` meanwhile is seen once all the same.
+  const selectDay = database.prepare<[{ day: bigint; after: Buffer; limit: number }], DayRow>(`
+    SELECT channel, consumer, sum(charged) AS charged, sum(requests) AS requests FROM (
+      SELECT * FROM (SELECT channel, consumer, charged, requests FROM days
+        WHERE day = :day AND channel > :after ORDER BY channel LIMIT :limit)
+      UNION ALL
+      SELECT * FROM (SELECT id, consumer, charged - booked, requests - booked_requests FROM channels
+        WHERE charged_on = :day AND id > :after ORDER BY id LIMIT :limit)
+    ) GROUP BY channel ORDER BY channel LIMIT :limit
+  `)
+
+  const putClaim = database.prepare<unknown[]>(
+    'INSERT INTO claims (tx, channel, consumer, amount, fee, gas_cost, at) VALUES (?, ?, ?, ?, ?, ?, ?)',
+  )
+  const selectClaims = database.prepare<[bigint, number, number, number], ClaimRow>(
+    'SELECT * FROM claims WHERE number > ? AND at >= ? AND at < ? ORDER BY number LIMIT ?',
+  )
+
+  function last(): bigint {
+    return selectLast.get() ?? 0n
+  }
+
+  function book({ channelId, consumer }: Account, row: Row | undefined, end: DayEnd): void {
+    const charged = end.charged - (row?.booked ?? 0n)
+    const requests = end.requests - (row?.bookedRequests ?? 0n)
+    putDay.run(end.day, toBytes(channelId), toBytes(consumer), charged, requests)
+  }
+
+  /** @throws Error when the row isn't there: what this process knows of it must not pass for written. */
+  function update(statement: typeof updateOften, values: unknown[]): void {
+    if (statement.run(...values).changes !== 1) throw new Error('a row that was there is gone')
+  }
+
+  return {
+    row(channelId: Hex): Row | undefined {
+      const row = selectRow.get(toBytes(channelId))
+      return row && toRow(row)
     },
-    lease(channelId, nonce) {
-      const row = selectLease.get(toBytes(channelId), nonce)
-      return row && toLease(row)
+
+    /** Writes a step, and returns the row as it is now. `before`: the row as it was. */
+    write(before: Row | undefined, { record, outcome, dayEnd, claim }: Writes): Row {
+      const { account } = record
+      const { channelId, authorized, charged, requests, reserved } = account
+      if (dayEnd) book(account, before, dayEnd)
+      const booked = dayEnd?.charged ?? before?.booked ?? 0n
+      const bookedRequests = dayEnd?.requests ?? before?.bookedRequests ?? 0n
+      const often = [authorized, charged, requests, reserved, encodeRest(record)]
+      let number = before?.number
+      if (number !== undefined && before && !dayEnd && !seldomChanged(before.record.account, account))
+        update(updateOften, [...often, number])
+      else {
+        const { status, alarm, expiry, closedAt, chargedOn, claimed } = account
+        const seldom = [
+          ...[status, Number(alarm), owes(account), expiry, closedAt ?? null, closedAt ?? expiry, claimed],
+          ...[chargedOn ?? null, booked, bookedRequests],
+        ]
+        if (number !== undefined) update(updateSeldom, [...seldom, ...often, number])
+        else {
+          const fixed = [toBytes(channelId), toBytes(account.consumer), account.deposit]
+          number = BigInt(insertRow.run(...fixed, ...seldom, ...often).lastInsertRowid)
+        }
+      }
+      if (outcome) {
+        const { keyId, fingerprint, endsAt, response } = outcome
+        putOutcome.run(toBytes(channelId), toBytes(keyId), toBytes(fingerprint), endsAt, response)
+      }
+      if (claim) {
+        const { txHash, consumer, amount, fee, gasCost, at } = claim
+        const parts = [toBytes(txHash), toBytes(channelId), toBytes(consumer)]
+        putClaim.run(...parts, amount, String(fee), String(gasCost), at)
+      }
+      return { number, record, booked, bookedRequests }
     },
-    leases(channelId, endingBy) {
-      const channel = toBytes(channelId)
-      const found =
-        endingBy === undefined ? selectLeases.all(channel) : selectLeasesEnding.all(channel, BigInt(endingBy))
-      return found.map(toLease)
+
+    /** Goes by the number of the row, so that a portion costs the same however few of its rows match. */
+    *pages({ status, unclaimedOver }: ChannelFilter): Generator<Account[]> {
+      const matches = (account: Account) =>
+        (status === undefined || account.status === status) &&
+        (unclaimedOver === undefined || account.charged - account.claimed > unclaimedOver)
+      const toAccounts = (rows: ChannelRow[]) => rows.map((row) => toRow(row).record.account).filter(matches)
+      if (unclaimedOver !== undefined && unclaimedOver >= 0n) {
+        for (let after = 0n; ; ) {
+          const rows = selectOwing.all(after, pageSize)
+          yield toAccounts(rows)
+          if (rows.length < pageSize) return
+          after = rows.at(-1)?.number ?? after
+        }
+      }
+      const end = last()
+      for (let after = 0n; after < end; after += BigInt(pageSize))
+        yield toAccounts(selectPage.all(after, after + BigInt(pageSize), status ?? null))
     },
-    write(account, leases) {
-      putAccount.run(fromAccount(account))
-      const channel = toBytes(account.channelId)
-      for (const lease of leases) {
-        if (lease.stage === 'ended') deleteLease.run(channel, lease.nonce)
-        else putLease.run(channel, lease.nonce, lease.held, lease.captured, lease.stage, BigInt(lease.endsAt))
+
+    /** The sums of one portion after another. */
+    *totals(): Generator<LedgerTotals> {
+      const portion = 10n * BigInt(pageSize)
+      const end = last()
+      for (let after = 0n; after < end; after += portion) {
+        const totals = noTotals()
+        for (const { status, count, alarms, ...sums } of selectSums.all(after, after + portion)) {
+          totals[status] += Number(count)
+          totals.alarms += Number(alarms)
+          // SQLite refuses to add up beyond 64 bits.
+          for (const name of summed) totals[name] += (sums[`${name}_high`] << 32n) + sums[`${name}_low`]
+        }
+        yield totals
       }
     },
+
+    outcome(channelId: Hex, keyId: Hex, now: number): Outcome | undefined {
+      const row = selectOutcome.get(toBytes(channelId), toBytes(keyId), now)
+      return row && { fingerprint: toHex(row.fingerprint), response: new Uint8Array(row.response) }
+    },
+
+    *days({ from, to }: DayRange): Generator<ChargedDay[]> {
+      const limit = pageSize
+      const until = to === undefined ? Number.POSITIVE_INFINITY : (Day.parse(to) ?? 0)
+      let day = (from === undefined ? 0 : (Day.parse(from) ?? 0)) - 1
+      for (;;) {
+        const next = selectNextDay.get(day, day)
+        if (next === undefined || next === null || next > until) return
+        day = Number(next)
+        for (let after: Buffer = Buffer.alloc(0); ; ) {
+          const rows = selectDay.all({ day: next, after, limit })
+          yield rows.map(({ channel, consumer, charged, requests }) => ({
+            ...{ day: Day.format(day), channelId: toHex(channel), consumer: toHex(consumer) },
+            ...{ charged, requests },
+          }))
+          if (rows.length < limit) break
+          after = rows.at(-1)?.channel ?? after
+        }
+      }
+    },
+
+    *claims({ from, to }: DayRange): Generator<ClaimRecord[]> {
+      const since = ((from === undefined ? undefined : Day.parse(from)) ?? 0) * (Day.milliseconds / 1000)
+      const until =
+        to === undefined ? Number.MAX_SAFE_INTEGER : ((Day.parse(to) ?? 0) + 1) * (Day.milliseconds / 1000)
+      for (let after = 0n; ; ) {
+        const rows = selectClaims.all(after, since, until, pageSize)
+        yield rows.map(({ tx, channel, consumer, amount, fee, gas_cost, at }) => ({
+          ...{ txHash: toHex(tx), channelId: toHex(channel), consumer: toHex(consumer) },
+          ...{ amount, fee: BigInt(fee), gasCost: BigInt(gas_cost), at },
+        }))
+        if (rows.length < pageSize) return
+        after = rows.at(-1)?.number ?? after
+      }
+    },
+
+    /** Drops a portion of the outcomes whose time is up, and says how many. */
+    dropOldOutcomes(now: number): number {
+      return deleteOldOutcomes.run(now, pageSize).changes
+    },
+
+    /**
+     * Those that are over of a portion of the channels that have ended. `next`: where the next portion begins. A row that
+     * can't be read stays.
+     */
+    ended(isOver: (account: Account, now: number) => boolean, now: number, [ends, number]: After): Ended {
+      const found = selectEnded.all(Math.floor(now / 1000), ends, number, pageSize / 4)
+      const over = found.flatMap((columns) => {
+        try {
+          const row = toRow(columns)
+          return isOver(lapse(row.record, now).account, now) ? [row] : []
+        } catch {
+          return []
+        }
+      })
+      const last = found.at(-1)
+      return { over, next: last && [last.ends, last.number] }
+    },
+
+    /** Drops a channel and its outcomes, and says how many these were. What was charged goes to its day. */
+    drop(row: Row): number {
+      const { account } = row.record
+      const { channelId, chargedOn: day, charged, requests } = account
+      if (day !== undefined) book(account, row, { day, charged, requests })
+      deleteRow.run(row.number)
+      return deleteOutcomes.run(toBytes(channelId)).changes
+    },
   }
+}
 
-  /** Goes by the number of the row, so that a portion costs the same however few of its rows match. */
-  function* pages({ status = null, unclaimedOver = null }: Nullable<ChannelFilter>): Generator<Account[]> {
-    const last = selectLast.get()?.last ?? 0n
-    for (let after = 0n; after < last; after += pageSize)
-      yield selectPage.all(after, after + pageSize, status, unclaimedOver, unclaimedOver).map(toAccount)
+export function noTotals(): LedgerTotals {
+  return {
+    ...{ open: 0, closing: 0, closed: 0, alarms: 0 },
+    ...{ deposit: 0n, authorized: 0n, charged: 0n, reserved: 0n, claimed: 0n },
   }
-
-  return { rows, pages }
 }
 
-type Nullable<type> = { [key in keyof type]: type[key] | null }
+const summed = ['deposit', 'authorized', 'charged', 'reserved', 'claimed'] as const
 
-type VoucherRow<name extends string> = Record<`${name}_${'amount' | 'nonce'}`, bigint | null> &
-  Record<`${name}_signature`, Buffer | null>
+type Sums = { status: ChannelStatus; count: bigint; alarms: bigint } & Record<
+  `${(typeof summed)[number]}_${'high' | 'low'}`,
+  bigint
+>
 
-type AccountRow = Record<'id' | 'consumer' | 'provider' | 'nonces_seen', Buffer> &
-  Record<'deposit' | 'expiry' | 'first_seen' | 'authorized' | 'charged' | 'reserved', bigint> &
-  Record<'claimed' | 'claiming' | 'alarm' | 'nonce', bigint> & {
-    status: ChannelStatus
-    final_amount: bigint | null
-  } & VoucherRow<'highest' | 'next' | 'claimable'>
+type ChannelRow = Record<'id' | 'consumer' | 'rest', Buffer> &
+  Record<'number' | 'alarm' | 'expiry' | 'deposit' | 'claimed' | 'booked' | 'booked_requests', bigint> &
+  Record<'authorized' | 'charged' | 'requests' | 'reserved', bigint> &
+  Record<'closed_at' | 'charged_on', bigint | null> & { status: ChannelStatus }
 
-type LeaseRow = Record<'nonce' | 'held' | 'captured' | 'ends_at', bigint> & { stage: Lease['stage'] }
+type OutcomeRow = { fingerprint: Buffer; response: Buffer }
 
-const accountColumns = [
-  ...['id', 'consumer', 'provider', 'deposit', 'expiry', 'first_seen', 'status'],
-  ...[
-    'authorized',
-    'charged',
-    'reserved',
-    'claimed',
-    'claiming',
-    'final_amount',
-    'alarm',
-    'nonce',
-    'nonces_seen',
-  ],
-  ...['highest_amount', 'highest_nonce', 'highest_signature', 'next_amount', 'next_nonce', 'next_signature'],
-  ...['claimable_amount', 'claimable_nonce', 'claimable_signature'],
-]
-const leaseColumns = ['channel', 'nonce', 'held', 'captured', 'stage', 'ends_at']
+type DayRow = { channel: Buffer; consumer: Buffer; charged: bigint; requests: bigint }
 
-/** The account's values in the order of `accountColumns`. */
-function fromAccount(account: Account): unknown[] {
-  const { nonces } = account
-  return [
-    ...[toBytes(account.channelId), toBytes(account.consumer), toBytes(account.provider)],
-    ...[account.deposit, account.expiry, account.firstSeen, account.status],
-    ...[account.authorized, account.charged, account.reserved, account.claimed, account.claiming],
-    ...[account.finalAmount ?? null, account.alarm ? 1n : 0n],
-    ...[nonces.highest, Buffer.from(nonces.seen.toString(16).padStart(256, '0'), 'hex')],
-    ...fromVoucher(account.highest),
-    ...fromVoucher(account.next),
-    ...fromVoucher(account.claimable),
-  ]
+type ClaimRow = Record<'tx' | 'channel' | 'consumer', Buffer> &
+  Record<'number' | 'amount' | 'at', bigint> &
+  Record<'fee' | 'gas_cost', string>
+
+function toRow(row: ChannelRow): Row {
+  const record = toRecord(row)
+  assertSound(record)
+  return { number: row.number, record, booked: row.booked, bookedRequests: row.booked_requests }
 }
 
-function toAccount(row: AccountRow): Account {
-  const account: Account = {
-    channelId: toHex(row.id),
-    consumer: toHex(row.consumer) satisfies Address,
-    provider: toHex(row.provider) satisfies Address,
-    deposit: row.deposit,
-    expiry: row.expiry,
-    firstSeen: row.first_seen,
-    status: row.status,
-    authorized: row.authorized,
-    charged: row.charged,
-    reserved: row.reserved,
-    claimed: row.claimed,
-    claiming: row.claiming,
-    finalAmount: row.final_amount ?? undefined,
-    alarm: row.alarm !== 0n,
-    nonces: { highest: row.nonce, seen: BigInt(toHex(row.nonces_seen)) },
-    highest: toVoucher(row.highest_amount, row.highest_nonce, row.highest_signature),
-    next: toVoucher(row.next_amount, row.next_nonce, row.next_signature),
-    claimable: toVoucher(row.claimable_amount, row.claimable_nonce, row.claimable_signature),
+function toRecord(row: ChannelRow): ChannelRecord {
+  const channelId = toHex(row.id)
+  try {
+    const { leases, ...rest } = decodeRest(row.rest)
+    const { status, expiry, deposit, claimed, authorized, charged, requests, reserved } = row
+    return {
+      account: {
+        ...{ channelId, consumer: toHex(row.consumer), provider: rest.provider },
+        ...{ deposit, expiry, proof: rest.proof, firstSeen: rest.firstSeen, status },
+        closedAt: row.closed_at ?? undefined,
+        ...{ authorized, charged, requests },
+        chargedOn: row.charged_on === null ? undefined : Number(row.charged_on),
+        ...{ reserved, claimed, accounted: rest.accounted, claiming: rest.claiming },
+        ...{ finalAmount: rest.finalAmount, alarm: row.alarm !== 0n, nonces: rest.nonces },
+        ...{ highest: rest.highest, next: rest.next, claimable: rest.claimable },
+      },
+      leases,
+    }
+  } catch (error) {
+    throw new LedgerInvariantError(channelId, 'its row cannot be read', String(error))
   }
-  assertSound(account)
-  return account
 }
 
-function toLease({ nonce, held, captured, stage, ends_at }: LeaseRow): Lease {
-  return { nonce, held, captured, stage, endsAt: Number(ends_at) }
-}
+const owes = ({ charged, claimed }: Account): number => (charged > claimed ? 1 : 0)
 
-function fromVoucher(voucher: LedgerVoucher | undefined): unknown[] {
-  return voucher ? [voucher.amount, voucher.nonce, toBytes(voucher.signature)] : [null, null, null]
-}
-
-function toVoucher(
-  amount: bigint | null,
-  nonce: bigint | null,
-  signature: Buffer | null,
-): LedgerVoucher | undefined {
-  if (amount === null || nonce === null || signature === null) return undefined
-  return { amount, nonce, signature: toHex(signature) }
-}
-
-function upsert(table: string, columns: string[], key: string[]): string {
-  const changes = columns
-    .filter((column) => !key.includes(column))
-    .map((column) => `${column} = excluded.${column}`)
-  return `INSERT INTO ${table} (${columns}) VALUES (${columns.map(() => '?')}) ON CONFLICT (${key}) DO UPDATE SET ${changes}`
+function seldomChanged(before: Account, after: Account): boolean {
+  return (
+    before.status !== after.status ||
+    before.alarm !== after.alarm ||
+    before.expiry !== after.expiry ||
+    before.closedAt !== after.closedAt ||
+    before.claimed !== after.claimed ||
+    before.chargedOn !== after.chargedOn ||
+    owes(before) !== owes(after)
+  )
 }
 
 const toBytes = (hex: Hex): Buffer => Buffer.from(hex.slice(2), 'hex')

@@ -23,7 +23,7 @@ import {
   type WalletClient,
 } from 'viem'
 import type { ChannelReader } from '../chain/ChannelReader.ts'
-import type { ChannelFacts, ChannelState, Ledger, LedgerVoucher } from '../ledger/Ledger.ts'
+import type { ChannelFacts, ChannelState, ClaimReceipt, Ledger, LedgerVoucher } from '../ledger/Ledger.ts'
 
 /** How a channel ends: settled by the provider (`txHash`), or left to the consumer's `cooperativeClose` (`signature`). */
 export type Closing = { channelId: Hex; finalAmount: bigint; txHash?: Hex; signature: Hex }
@@ -54,6 +54,8 @@ export type Settlement = {
    * `claimAndClose`, when the channel is about to expire. What it takes too much is what the consumer signed too much.
    */
   claimSigned(channelId: Hex): Promise<Claimed | undefined>
+  /** Runs work that sends a transaction of the provider's account when no other is on its way. */
+  inTurn<result>(work: () => Promise<result>): Promise<result>
   /** Claims every channel that has at least `threshold` (base units) unclaimed. A failure of one does not stop the others. */
   claimAll(threshold: bigint): Promise<Claims>
 }
@@ -111,16 +113,24 @@ export function createSettlement(options: {
     return receipt
   }
 
-  function paidOut(receipt: TransactionReceipt, channelId: Hex): bigint {
-    const claims = parseEventLogs({
-      abi: ContractError.callAbi,
-      eventName: 'ChannelClaimed',
-      logs: receipt.logs,
-    })
-    return claims
+  /** What the contract says to have paid for the channel: to the provider, or as the marketplace's fee. */
+  function sumOf(
+    eventName: 'ChannelClaimed' | 'FeePaid',
+    receipt: TransactionReceipt,
+    channelId: Hex,
+  ): bigint {
+    return parseEventLogs({ abi: ContractError.callAbi, eventName, logs: receipt.logs })
       .filter((log) => log.address.toLowerCase() === deployment.contract.toLowerCase())
       .filter((log) => log.args.channelId === channelId)
       .reduce((sum, log) => sum + log.args.amount, 0n)
+  }
+
+  const paidOut = (receipt: TransactionReceipt, channelId: Hex) => sumOf('ChannelClaimed', receipt, channelId)
+
+  /** What the ledger keeps of a claim's receipt. */
+  function accountsOf(receipt: TransactionReceipt, channelId: Hex): ClaimReceipt {
+    const { transactionHash: txHash, gasUsed, effectiveGasPrice } = receipt
+    return { txHash, fee: sumOf('FeePaid', receipt, channelId), gasCost: gasUsed * effectiveGasPrice }
   }
 
   async function known(channelId: Hex): Promise<ChannelState> {
@@ -170,7 +180,7 @@ export function createSettlement(options: {
     await ledger.beginClaim(channelId, finalAmount)
     const args = [channelId, highest.amount, highest.nonce, finalAmount, highest.signature]
     const receipt = await transact('claimAndClose', args, channelId)
-    await ledger.endClaim({ ...state, claimed: finalAmount })
+    await ledger.endClaim({ ...state, claimed: finalAmount }, accountsOf(receipt, channelId))
     await markClosed(channelId)
     closes.set(channelId, receipt.transactionHash)
     const [oldest] = closes.keys()
@@ -200,7 +210,7 @@ export function createSettlement(options: {
       if (error instanceof DrainError) await ledger.endClaim(facts)
       throw error
     }
-    await ledger.endClaim({ ...facts, claimed: take.payAmount })
+    await ledger.endClaim({ ...facts, claimed: take.payAmount }, accountsOf(receipt, channelId))
     const { transactionHash: txHash, gasUsed } = receipt
     return { channelId, amount: paidOut(receipt, channelId), txHash, gasUsed }
   }
@@ -234,6 +244,7 @@ export function createSettlement(options: {
 
   return {
     close,
+    inTurn,
     claim: (channelId, { atLeast = 1n } = {}) => claimCharged(channelId, atLeast),
     claimSigned: (channelId) =>
       inTurn(() =>

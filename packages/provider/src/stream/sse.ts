@@ -1,96 +1,34 @@
-import { Usdc } from '@drain/core'
 import type { Payment } from '../http/Payment.ts'
+import { streamHeaders } from './frames.ts'
+import { meterEvents } from './meterEvents.ts'
 
 /** One event of a metered stream. */
 export type MeteredEvent = {
-  /** The event's data, one line: JSON as a rule. */
+  /** The event's data: JSON as a rule. */
   data: string
   event?: string
   /** What the request costs up to and including this event, in base units. Cumulative; omitted when it adds nothing. */
   cost?: bigint
 }
 
-const encoder = new TextEncoder()
-
 /**
- * Answers with server-sent events and charges what is sent: the stream ends before an event that would cost more than
- * the quote, when the channel closes, or when the client goes away, and then just the events sent are charged. It pulls
- * from `events` only as fast as the client reads.
+ * Answers with server-sent events, and charges each before it is sent. It pulls from `events` as the client reads, a little
+ * ahead of it while a charge is being written.
  *
- * The end carries `event: payment-receipt` with `{channelId, cost, total, remaining}` (base units), the costs as
- * comments, and `data: [DONE]`.
+ * When the vouchers of the channel are used up, it sends `event: payment-need-voucher` with `{channelId, requiredCumulative,
+ * acceptedCumulative, deposit}`, pauses, and goes on when `POST /v1/vouchers` has taken a better one. It ends early before an
+ * event that would cost more than the quote or the deposit, when no voucher comes, when the channel closes, and when the
+ * client goes away; then what was sent is charged.
+ *
+ * The end carries `event: payment-receipt` with `{channelId, cost, total, remaining, ended}` (base units; why it ended: see
+ * `Ended`), the costs as comments, and `data: [DONE]`.
+ *
+ * @example
+ * ```ts
+ * paywall.handle(request, { most: 10_000n, first: 500n, step: 500n }, (payment) => sse(payment, events()))
+ * ```
  */
 export function sse(payment: Payment, events: AsyncIterable<MeteredEvent>): Response {
   payment.defer()
-  const iterator = events[Symbol.asyncIterator]()
-  let metered = payment.reported
-
-  async function* frames(): AsyncGenerator<string> {
-    try {
-      while (!payment.signal.aborted) {
-        const next = await nextOrAborted(iterator, payment.signal)
-        if (next.done) break
-        const { data, event, cost = metered } = next.value
-        if (cost > payment.quote) break
-        metered = cost > metered ? cost : metered
-        yield `${event ? `event: ${event}\n` : ''}data: ${data}\n\n`
-      }
-    } catch {
-      yield `data: ${JSON.stringify({ error: { message: 'The upstream failed.', type: 'api_error', code: 'upstream_failed' } })}\n\n`
-    }
-    iterator.return?.().catch(() => {})
-    const costs = await settleNow()
-    const receipt = JSON.stringify({
-      channelId: costs.channelId,
-      cost: costs.cost.toString(),
-      total: costs.total.toString(),
-      remaining: costs.remaining.toString(),
-      display: Usdc.display(costs.cost),
-    })
-    yield `event: payment-receipt\ndata: ${receipt}\n\n`
-    yield `: X-DRAIN-Cost: ${costs.cost}\n: X-DRAIN-Total: ${costs.total}\n: X-DRAIN-Remaining: ${costs.remaining}\n\n`
-    yield 'data: [DONE]\n\n'
-  }
-
-  // Settled even when the client has stopped reading, so that an unread stream cannot hold up a close.
-  const settleNow = () => {
-    payment.charge(metered)
-    return payment.settle(true)
-  }
-  payment.signal.addEventListener('abort', () => void settleNow().catch(() => {}), { once: true })
-
-  const running = frames()
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const { done, value } = await running.next()
-      if (done) controller.close()
-      else controller.enqueue(encoder.encode(value))
-    },
-    async cancel() {
-      const settled = settleNow()
-      payment.abort()
-      iterator.return?.().catch(() => {})
-      await settled
-    },
-  })
-  return new Response(body, {
-    headers: { 'Content-Type': 'text/event-stream; charset=utf-8', 'X-Accel-Buffering': 'no' },
-  })
-}
-
-/** The next event, or the end as soon as the channel closes. */
-async function nextOrAborted<event>(
-  iterator: AsyncIterator<event>,
-  signal: AbortSignal,
-): Promise<IteratorResult<event, unknown>> {
-  let stop: (() => void) | undefined
-  const aborted = new Promise<IteratorResult<event, unknown>>((resolve) => {
-    stop = () => resolve({ done: true, value: undefined })
-    signal.addEventListener('abort', stop, { once: true })
-  })
-  try {
-    return await Promise.race([iterator.next(), aborted])
-  } finally {
-    if (stop) signal.removeEventListener('abort', stop)
-  }
+  return new Response(meterEvents(payment, events), { headers: streamHeaders })
 }

@@ -1,0 +1,264 @@
+/**
+ * How many requests per second a ledger lets through: pairs of `reserve` and `capture`, each on disk before the next step of
+ * its request, with 10 to a million channels in store. `node bench/ledger.ts [--quick]`. How and why: `README.md`.
+ */
+import { createHash } from 'node:crypto'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { Database } from 'better-sqlite3'
+import type { Hex } from 'viem'
+import * as Account from '../packages/provider/src/ledger/Account.ts'
+import * as Day from '../packages/provider/src/ledger/Day.ts'
+import type { ChannelFacts, Ledger, LedgerVoucher } from '../packages/provider/src/ledger/Ledger.ts'
+import { postgresLedger } from '../packages/provider/src/ledger/postgres.ts'
+import { fromRecord } from '../packages/provider/src/ledger/postgresRows.ts'
+import { sqliteLedger } from '../packages/provider/src/ledger/sqlite.ts'
+import { sqliteRows } from '../packages/provider/src/ledger/sqliteRows.ts'
+import { postgresBin, startPostgres } from '../packages/provider/test/startPostgres.ts'
+import { median } from './median.ts'
+import { table } from './table.ts'
+
+const identity = {
+  chainId: 31337,
+  contract: '0x00000000000000000000000000000000000000cc',
+  provider: '0x00000000000000000000000000000000000000bb',
+} as const
+
+/** Where a measurement takes place. `prepare` fills an empty one with channels that have been used today. */
+type Store = {
+  /** What the figures are called: `ledger_<name>_ops`. */
+  name: string
+  prepare(channels: number): Promise<void>
+  open(durability: 'full' | 'normal'): Ledger
+  dispose(): Promise<void>
+}
+
+/** Makes stores of a kind; undefined when this machine has none, which is said aloud. */
+type StoreKind = () => Promise<Store | undefined>
+
+const kinds: StoreKind[] = [sqlite, postgres]
+
+export async function run({ quick = false }: { quick?: boolean }): Promise<Record<string, number>> {
+  const figures: Record<string, number> = {}
+  const rows: string[][] = []
+  const seconds = quick ? 1 : 4
+  const rounds = quick ? 1 : 5
+  const sizes = quick ? [10, 10_000] : [10, 10_000, 1_000_000]
+
+  for (const kind of kinds) {
+    const stores: { channels: number; store: Store }[] = []
+    try {
+      for (const channels of sizes) {
+        const store = await kind()
+        if (!store) break
+        stores.push({ channels, store })
+        await store.prepare(channels)
+      }
+      const first = stores[0]?.store
+      if (!first) continue
+      const { name } = first
+      const cases = stores.map(({ channels, store }) => ({
+        ...{ channels, store, rates: [] as number[], concurrency: 64, durability: 'full' as const },
+        key: `ledger_${name}_ops${channels === 10 ? '' : `_${channels}`}`,
+      }))
+      const ten = { store: first, channels: 10, rates: [] as number[] }
+      const all = [
+        ...cases,
+        ...(name === 'sqlite'
+          ? [
+              {
+                ...ten,
+                rates: [] as number[],
+                concurrency: 64,
+                durability: 'normal' as const,
+                key: `ledger_${name}_ops_normal`,
+              },
+            ]
+          : []),
+        {
+          ...ten,
+          rates: [] as number[],
+          concurrency: 1,
+          durability: 'full' as const,
+          key: `ledger_${name}_ops_alone`,
+        },
+      ]
+      const memory = new Map<number, number>()
+      // In turns, so that what else the machine does meanwhile falls on all of them.
+      for (let round = 0; round < rounds; round++) {
+        for (const { channels, store, rates, concurrency, durability } of all) {
+          const before = process.memoryUsage().rss
+          const ledger = store.open(durability)
+          rates.push(await serve(ledger, { channels, concurrency, seconds }))
+          const grown = (process.memoryUsage().rss - before) / 2 ** 20
+          memory.set(channels, Math.max(memory.get(channels) ?? 0, grown))
+          await ledger.close()
+        }
+      }
+      for (const { key, channels, concurrency, durability, rates } of all) {
+        const rate = median(rates)
+        if (channels === 10) figures[key] = Math.round(rate)
+        rows.push([name, channels.toLocaleString('en'), String(concurrency), durability, rate.toFixed(0)])
+      }
+      if (name !== 'sqlite') continue
+      const [atTen = Number.NaN, atTenThousand, atMillion] = cases.map(({ rates }) => median(rates))
+      if (atTenThousand) figures.ledger_10k_vs_10 = round2(atTenThousand / atTen)
+      if (atMillion) {
+        figures.ledger_1m_vs_10 = round2(atMillion / atTen)
+        figures.ledger_memory_mb_1m = Math.round(memory.get(1_000_000) ?? Number.NaN)
+      }
+    } finally {
+      for (const { store } of stores) await store.dispose()
+    }
+  }
+  table(['store', 'channels', 'at once', 'durability', 'pairs/s'], rows)
+  console.log()
+  table(
+    ['figure', ''],
+    Object.entries(figures).map(([key, value]) => [key, String(value)]),
+  )
+  return figures
+}
+
+/** Serves requests on channels drawn uniformly, and says how many per second. */
+async function serve(
+  ledger: Ledger,
+  { channels, concurrency, seconds }: { channels: number; concurrency: number; seconds: number },
+): Promise<number> {
+  const began = performance.now()
+  const warm = began + 250 * Math.min(2, seconds)
+  const until = warm + seconds * 1000
+  let served = 0
+  async function client(): Promise<void> {
+    for (;;) {
+      const now = performance.now()
+      if (now >= until) return
+      const index = Math.floor(Math.random() * channels)
+      const count = nextNonce()
+      const reserved = await ledger.reserve({
+        channel: channelOf(index),
+        voucher: voucherOf(count),
+        quote: 5n,
+      })
+      if (!reserved.ok) throw new Error(reserved.code)
+      const captured = await ledger.capture(reserved.reservationId, 3n)
+      if (!captured.ok) throw new Error(captured.code)
+      if (now >= warm) served += 1
+    }
+  }
+  await Promise.all(Array.from({ length: concurrency }, client))
+  return served / seconds
+}
+
+let nonce = 1_000
+
+/** One counter for all channels: nonces rise on each, as they do for a real consumer, with gaps. */
+function nextNonce(): bigint {
+  nonce += 1
+  return BigInt(nonce)
+}
+
+function channelOf(index: number): ChannelFacts {
+  return {
+    channelId: `0x${createHash('sha256').update(String(index)).digest('hex')}`,
+    consumer: `0x${(index + 1).toString(16).padStart(40, '0')}`,
+    provider: identity.provider,
+    deposit: 2n ** 60n,
+    claimed: 0n,
+    expiry: 4_000_000_000n,
+  }
+}
+
+const signatures = Array.from({ length: 64 }, (_, index): Hex => {
+  const hash = createHash('sha512').update(String(index)).digest('hex')
+  return `0x${hash}1b`
+})
+
+function voucherOf(nonce: bigint): LedgerVoucher {
+  return { amount: nonce * 10n, nonce, signature: signatures[Number(nonce % 64n)] ?? '0x' }
+}
+
+/** A channel that was served forty times today. */
+function usedAccount(index: number): Account.Account {
+  const fresh = Account.open(channelOf(index), Date.now())
+  return {
+    ...fresh,
+    ...{ authorized: 400n, charged: 120n, requests: 40n, chargedOn: Day.at(Date.now()) },
+    nonces: { highest: 40n, seen: 2n ** 40n - 1n },
+    ...{ highest: voucherOf(40n), next: voucherOf(13n), claimable: voucherOf(12n) },
+  }
+}
+
+async function sqlite(): Promise<Store> {
+  const folder = mkdtempSync(join(tmpdir(), 'drain-bench-'))
+  const path = join(folder, 'ledger.db')
+  const open = (synchronous: 'full' | 'normal') => sqliteLedger(path, { synchronous })(identity)
+  return {
+    name: 'sqlite',
+    open,
+    async prepare(channels) {
+      await open('full').close()
+      const database = openFile(path)
+      database.defaultSafeIntegers()
+      const rows = sqliteRows(database)
+      database.exec('BEGIN')
+      for (let index = 0; index < channels; index++)
+        rows.write(undefined, { record: { account: usedAccount(index), leases: [] } })
+      database.exec('COMMIT')
+      database.close()
+      if (channels >= 1_000_000) {
+        const bytes = statSync(path).size / channels
+        console.log(`${channels.toLocaleString('en')} channels of ${bytes.toFixed(0)} bytes each`)
+      }
+    },
+    async dispose() {
+      rmSync(folder, { recursive: true })
+    },
+  }
+}
+
+/** A server of its own, as Debian configures it: `fsync` and `synchronous_commit` are on. It has no other durability. */
+async function postgres(): Promise<Store | undefined> {
+  if (!postgresBin) return undefined
+  const server = await startPostgres()
+  const open = () => postgresLedger(server.connection, { log: () => {} })(identity)
+  return {
+    name: 'postgres',
+    open,
+    async prepare(channels) {
+      const empty = open()
+      await empty.ready()
+      await empty.close()
+      // All have the same history; what they are called is computed as in `channelOf`.
+      const {
+        id: _,
+        consumer: __,
+        known: ___,
+        ...row
+      } = fromRecord({ account: usedAccount(0), leases: [] }, 1n, undefined)
+      const values = Object.values(row).map((value) => (value === null ? 'NULL' : `'${value}'`))
+      await server.sql(
+        `INSERT INTO drain.channels (id, consumer, ${Object.keys(row)})
+        SELECT sha256(convert_to(i::text, 'UTF8')), decode(lpad(to_hex(i + 1), 40, '0'), 'hex'), ${values}
+        FROM generate_series(0, ${channels - 1}) AS i`,
+        'drain',
+      )
+      await server.sql('VACUUM ANALYZE drain.channels', 'drain')
+    },
+    dispose: () => server.close(),
+  }
+}
+
+/** The SQLite of the provider: a benchmark has no dependency of its own on it. */
+function openFile(path: string): Database {
+  const require = createRequire(new URL('../packages/provider/package.json', import.meta.url))
+  return new (require('better-sqlite3'))(path)
+}
+
+const round2 = (value: number) => Math.round(value * 100) / 100
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href)
+  await run({ quick: process.argv.includes('--quick') })

@@ -1,0 +1,37 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+
+const results = new URL('results.json', import.meta.url)
+const readme = new URL('README.md', import.meta.url)
+
+/** What the figures are meant to reach, at least. */
+const goals: Record<string, number> = {
+  verify_native_vs_viem: 22,
+  verify_wasm_vs_viem: 7,
+  verify_native_vs_raw: 0.7,
+  http_paid_vs_mppx: 10,
+  http_paid_vs_x402: 10,
+  http_paid_vs_free: 0.35,
+  http_402_vs_free: 0.6,
+  ledger_1m_vs_10: 0.4,
+}
+
+/** Merges figures into `results.json`, flat and sorted, and shows them all in the README's table. */
+export function record(figures: Record<string, number>): void {
+  const before: Record<string, number> = existsSync(results) ? JSON.parse(readFileSync(results, 'utf8')) : {}
+  const merged = Object.entries({ ...before, ...figures })
+    .map(([key, value]): [string, number] => [key, round(value)])
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+  writeFileSync(results, `${JSON.stringify(Object.fromEntries(merged), undefined, 2)}\n`)
+  const rows = merged.map(
+    ([key, value]) => `| \`${key}\` | ${value} | ${goals[key] ? `≥ ${goals[key]}` : ''} |`,
+  )
+  const table = ['| figure | last run | goal |', '|---|---:|---:|', ...rows].join('\n')
+  const text = readFileSync(readme, 'utf8')
+  writeFileSync(readme, text.replace(/(<!-- results -->\n)[\s\S]*(\n<!-- \/results -->)/, `$1${table}$2`))
+}
+
+/** Whole numbers from 100 on, three digits below. */
+function round(value: number): number {
+  if (!Number.isFinite(value)) throw new RangeError(`A figure is no number: ${value}`)
+  return Math.abs(value) >= 100 ? Math.round(value) : Number(value.toPrecision(3))
+}

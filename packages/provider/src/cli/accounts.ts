@@ -1,0 +1,107 @@
+import { Usdc } from '@drain/core'
+import { formatEther, type Hex } from 'viem'
+import type { DayRange } from '../ledger/Ledger.ts'
+import type { Books } from './openBooks.ts'
+
+/** What one channel came to on one day (UTC). USDC and the chain's native coin as decimal strings. */
+export type AccountsRow = {
+  day: string
+  channelId: Hex
+  consumer: Hex
+  requests: string
+  charged: string
+  /** Before the fee. */
+  claimed: string
+  fee: string
+  gasCost: string
+  /** Hashes of the claims' transactions. */
+  transactions: Hex[]
+}
+
+/** Names and order of the columns of a CSV export. */
+export const columns = [
+  'day',
+  'channelId',
+  'consumer',
+  'requests',
+  'charged',
+  'claimed',
+  'fee',
+  'gasCost',
+  'transactions',
+] as const satisfies readonly (keyof AccountsRow)[]
+
+/**
+ * Charges, claims and fees by day and channel, oldest day first. Keeps one day in memory at a time.
+ *
+ * A claim counts on the day of its transaction, which can be a day without charges.
+ */
+export async function* accounts(
+  books: Pick<Books, 'days' | 'claims'>,
+  range: DayRange = {},
+): AsyncGenerator<AccountsRow> {
+  const charges = singly(books.days(range))
+  const claims = singly(books.claims(range))
+  let charge = await charges.next()
+  let claim = await claims.next()
+  while (!charge.done || !claim.done) {
+    const days = [...(charge.done ? [] : [charge.value.day]), ...(claim.done ? [] : [dayOf(claim.value.at)])]
+    const day = days.sort()[0] as string
+    const channels = new Map<Hex, Sums>()
+    const sumsOf = (channelId: Hex, consumer: Hex) => {
+      const sums = channels.get(channelId) ?? none(consumer)
+      channels.set(channelId, sums)
+      return sums
+    }
+    for (; !charge.done && charge.value.day <= day; charge = await charges.next()) {
+      const sums = sumsOf(charge.value.channelId, charge.value.consumer)
+      sums.requests += charge.value.requests
+      sums.charged += charge.value.charged
+    }
+    for (; !claim.done && dayOf(claim.value.at) <= day; claim = await claims.next()) {
+      const sums = sumsOf(claim.value.channelId, claim.value.consumer)
+      sums.claimed += claim.value.amount
+      sums.fee += claim.value.fee
+      sums.gasCost += claim.value.gasCost
+      sums.transactions.push(claim.value.txHash)
+    }
+    for (const [channelId, sums] of channels) yield toRow(day, channelId, sums)
+  }
+}
+
+/** A row as a line of CSV (RFC 4180), several transactions with spaces between them. Nothing in it needs quotes. */
+export function toCsv(row: AccountsRow): string {
+  return columns.map((column) => [row[column]].flat().join(' ')).join(',')
+}
+
+type Sums = Record<'requests' | 'charged' | 'claimed' | 'fee' | 'gasCost', bigint> & {
+  consumer: Hex
+  transactions: Hex[]
+}
+
+async function* singly<row>(portions: AsyncIterable<readonly row[]>): AsyncGenerator<row, void> {
+  for await (const portion of portions) yield* portion
+}
+
+function none(consumer: Hex): Sums {
+  return { consumer, requests: 0n, charged: 0n, claimed: 0n, fee: 0n, gasCost: 0n, transactions: [] }
+}
+
+function toRow(day: string, channelId: Hex, sums: Sums): AccountsRow {
+  const { consumer, requests, charged, claimed, fee, gasCost, transactions } = sums
+  return {
+    day,
+    channelId,
+    consumer,
+    requests: requests.toString(),
+    charged: Usdc.format(charged),
+    claimed: Usdc.format(claimed),
+    fee: Usdc.format(fee),
+    gasCost: formatEther(gasCost),
+    transactions: [...new Set(transactions)],
+  }
+}
+
+function dayOf(at: bigint): string {
+  return new Date(Number(at) * 1_000).toISOString().slice(0, 10)
+}

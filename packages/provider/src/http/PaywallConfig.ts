@@ -1,0 +1,66 @@
+import type { Deployment, Pricing } from '@drain/core'
+import type { Hex, LocalAccount } from 'viem'
+import type { Confirmations } from '../chain/ChannelReader.ts'
+import type { LedgerOpener } from '../ledger/Ledger.ts'
+import type { LogInput } from '../observe/Log.ts'
+import type { RoundsInput } from '../settle/rounds.ts'
+import type { StreamSettings } from '../stream/StreamSettings.ts'
+import type { Secp256k1Name } from '../verify/secp256k1/selectSecp256k1.ts'
+import type * as Terms from '../verify/Terms.ts'
+import type { RelayInput } from './openRelay.ts'
+import type { LimitsInput } from './rateLimits.ts'
+
+/** How a provider is set up. */
+export type PaywallConfig = {
+  /** The provider's account: channels pay it, it signs closes and sends settlements. */
+  account: LocalAccount
+  chainId: number
+  /** A node of the chain; a public one by default, which limits its use. */
+  rpcUrl?: string | undefined
+  /** A contract of your own, or one that isn't the chain's default; by its addresses, or as a whole. */
+  deployment?: Deployment.Deployment | undefined
+  contractAddress?: Hex | undefined
+  usdcAddress?: Hex | undefined
+  /** Where vouchers and charges are kept: `sqliteLedger('drain.db')`, or `memoryLedger()` for tests. */
+  ledger: LedgerOpener
+  /** Where consumers reach the provider, when a proxy stands in front; the requests' own origin by default. */
+  publicUrl?: string | undefined
+  /** Shown in `/v1/pricing`. */
+  name?: string | undefined
+  /** What is sold, for `/v1/pricing` and `/v1/models`. */
+  models?: Record<string, Pricing.Pricing> | undefined
+  terms?: Terms.TermsInput | undefined
+  /** Answer of `/v1/docs`: what an agent that knows nothing else needs to use the service. Appended to the protocol's part. */
+  docs?: string | undefined
+  /** Admin routes exist only with a token. */
+  adminToken?: string | undefined
+  /** A payout below this (USDC) is not worth a transaction; the consumer closes instead. Default 0.01. */
+  minPayout?: string | undefined
+  /**
+   * Claims and settles by itself, so that what was charged is not lost at a channel's expiry. `false`: this process doesn't,
+   * another one on the same ledger must.
+   */
+  settle?: RoundsInput | false | undefined
+  /**
+   * Takes what the operator should know: a pino logger, or a function that gets it as text. Default: JSON lines on stderr, at the
+   * level of `LOG_LEVEL` (`info`).
+   */
+  log?: LogInput | undefined
+  /** How much one channel may ask for. */
+  limits?: LimitsInput | undefined
+  /** Opens channels for consumers without gas (`POST /v1/open`). Off by default: it spends the provider's gas. */
+  relay?: RelayInput | undefined
+  /** How long `close` lets requests that run go on, in milliseconds. Default 30,000. */
+  graceMs?: number | undefined
+  confirmations?: Confirmations | undefined
+  /** The library that recovers signers; the fastest that loads, by default. */
+  secp256k1?: Secp256k1Name | undefined
+  /** Metered streams: how long they wait for vouchers, and how they are kept alive. */
+  streams?: Partial<StreamSettings> | undefined
+  /** Requests with an `Idempotency-Key`: the longest body they may have (default 1 MiB), the longest answer kept (256 KiB). */
+  idempotency?: { maxBodyBytes?: number | undefined; maxAnswerBytes?: number | undefined } | undefined
+  /** Answers close requests without a signature, as older clients send them. Trap: strangers can freeze channels. */
+  allowUnsignedClose?: boolean | undefined
+  /** Milliseconds of the local clock. */
+  clock?: (() => number) | undefined
+}

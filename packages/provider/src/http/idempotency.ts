@@ -1,0 +1,86 @@
+/** The request header `Idempotency-Key` (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/). */
+import { DrainError } from '@drain/core'
+import type { IdempotencyKey } from '../ledger/Ledger.ts'
+import { type Body, concatBytes, readBody } from './body.ts'
+import type { RequestHead } from './RequestHead.ts'
+import { pathOf, searchOf } from './requestUrl.ts'
+import { problem } from './responses.ts'
+
+/** A request's key, or the response that refuses it. */
+export type KeyRead = { ok: true; key: IdempotencyKey } | { ok: false; response: Response }
+
+/** The body of a request with a key was read before, or never handed over: two different requests would look the same. */
+export class BodyUnavailableError extends DrainError {
+  override readonly name = 'BodyUnavailableError'
+  constructor() {
+    super('body_unavailable', 'A request has an Idempotency-Key, but no body to be hashed with it.', {
+      action: 'Pass `body` to `handle` or `begin`.',
+    })
+  }
+}
+
+/** Where the body of a request comes from when it can't be read from the request itself, because it was read before. */
+export type BodySource = Uint8Array | (() => Uint8Array | Promise<Uint8Array>)
+
+export const keyName = 'Idempotency-Key'
+
+const longestKey = 255
+
+/** Why a key can't be used, or nothing. A repeated header arrives as one value with a comma in it. */
+export function keyProblem(value: string): string | undefined {
+  if (value.length === 0 || value.length > longestKey) return `must have 1 to ${longestKey} characters`
+  if (!/^[\x20-\x7e]*$/.test(value)) return 'must be printable ASCII'
+  if (value.includes(',')) return 'must be sent once, and have no comma'
+  return undefined
+}
+
+/**
+ * A request's key, hashed with method and path, and its body as a fingerprint, with the query. Reads a copy of the body,
+ * at most `maxBytes`, unless `source` has it.
+ * @throws {BodyUnavailableError}
+ */
+export async function readKey(
+  request: RequestHead,
+  value: string,
+  options: { maxBytes: number; source?: BodySource | undefined },
+): Promise<KeyRead> {
+  const body = await bodyOf(request, options)
+  if (!body.ok) return { ok: false, response: problem(body.status, 'invalid_request', body.message) }
+  const { method, url } = request
+  const [id, fingerprint] = await Promise.all([
+    sha256(JSON.stringify([method, pathOf(url), value])),
+    sha256(`${JSON.stringify([searchOf(url)])}\n`, body.bytes),
+  ])
+  return { ok: true, key: { id, fingerprint } }
+}
+
+async function bodyOf(
+  request: RequestHead,
+  { maxBytes, source }: { maxBytes: number; source?: BodySource | undefined },
+): Promise<Body | { ok: false; status: 413; message: string }> {
+  if (!source) {
+    if (!(request instanceof Request)) throw new BodyUnavailableError()
+    return readBody(copyOf(request), maxBytes)
+  }
+  const bytes = source instanceof Uint8Array ? source : await source()
+  if (bytes.length > maxBytes) {
+    return { ok: false, status: 413, message: `The body is larger than ${maxBytes} bytes.` }
+  }
+  return { ok: true, bytes: bytes as Uint8Array<ArrayBuffer> }
+}
+
+function copyOf(request: Request): Request {
+  const { headers } = request
+  const length = headers.get('Content-Length')
+  const isMissing = !request.body && (headers.has('Transfer-Encoding') || (length !== null && length !== '0'))
+  if (isMissing || request.bodyUsed || request.body?.locked) throw new BodyUnavailableError()
+  return request.body ? request.clone() : request
+}
+
+const encoder = new TextEncoder()
+
+async function sha256(text: string, bytes?: Uint8Array): Promise<`0x${string}`> {
+  const head = encoder.encode(text)
+  const digest = await crypto.subtle.digest('SHA-256', bytes ? concatBytes([head, bytes]) : head)
+  return `0x${[...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('')}`
+}

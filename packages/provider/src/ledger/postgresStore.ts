@@ -1,0 +1,112 @@
+import type { Hex } from 'viem'
+import { LedgerUnavailableError } from './Errors.ts'
+import { inBatches } from './inBatches.ts'
+import type { LedgerIdentity, Outcome } from './Ledger.ts'
+import type { LedgerStore } from './LedgerStore.ts'
+import { type DatabaseOptions, postgresDatabase } from './postgresDatabase.ts'
+import { postgresLists } from './postgresLists.ts'
+import { type PostgresConnection, type PostgresPool, postgresPool } from './postgresPool.ts'
+import { postgresPrune } from './postgresPrune.ts'
+import { toBytes, toHex } from './postgresRows.ts'
+import type { Tables } from './postgresSchema.ts'
+import { postgresSteps } from './postgresSteps.ts'
+import { postgresTable } from './postgresTable.ts'
+import { serverClock } from './serverClock.ts'
+
+/** A store in the tables of one schema. Nothing is connected before it is needed. */
+export function postgresStore(
+  connection: PostgresConnection,
+  options: DatabaseOptions & { identity: LedgerIdentity; cacheSize: number; clockOffset: () => number },
+): LedgerStore {
+  const { tables } = options
+  const clock = serverClock()
+  const now = () => clock.now() + options.clockOffset()
+  const database = postgresDatabase(options)
+  const pool = postgresPool(connection, { timeoutMs: options.timeoutMs, prepare: database.examine })
+  const table = postgresTable(pool, { tables, mark: database.mark, observe: clock.observe })
+  const steps = postgresSteps(table, { now, cacheSize: options.cacheSize })
+  const lists = postgresLists(pool, tables)
+  const prune = postgresPrune(pool, tables, { now, forget: steps.forget })
+  const outcome = outcomeReader(pool, tables, now)
+  const underWay = new Set<Promise<unknown>>()
+  let closing: Promise<void> | undefined
+
+  /** Lets `close` wait for what was asked before it. */
+  function track<result>(work: () => Promise<result>): Promise<result> {
+    if (closing) return Promise.reject(new LedgerUnavailableError('it was closed'))
+    const promise = work()
+    underWay.add(promise)
+    const done = () => underWay.delete(promise)
+    promise.then(done, done)
+    return promise
+  }
+
+  async function* trackEach<item>(items: AsyncGenerator<item>): AsyncGenerator<item> {
+    while (true) {
+      const next = await track(() => items.next())
+      if (next.done) return
+      yield next.value
+    }
+  }
+
+  return {
+    update: (channelId, decide) => track(() => steps.update(channelId, decide)),
+    read: (channelId) => track(() => steps.read(channelId)),
+    glance: (channelId) => track(() => steps.glance(channelId)),
+    pages: (filter) => trackEach(lists.pages(filter)),
+    totals: () => track(lists.totals),
+    outcome: (channelId, keyId) => track(() => outcome(channelId, keyId)),
+    days: (range) => trackEach(lists.days(range)),
+    claims: (range) => trackEach(lists.claims(range)),
+    prune: (isOver) => track(() => prune(isOver)),
+    ready: () => track(() => pool.run((session) => database.examine(session, pool.name))),
+    close() {
+      closing ??= Promise.allSettled(underWay).then(() => pool.close())
+      return closing
+    },
+  }
+}
+
+/** Answers to many requests in one query. */
+function outcomeReader(pool: PostgresPool, tables: Tables, now: () => number) {
+  type Search = {
+    channelId: Hex
+    keyId: Hex
+    resolve: (outcome: Outcome | undefined) => void
+    reject: (error: unknown) => void
+  }
+  type OutcomeRow = { index: number; fingerprint: Buffer; response: Buffer; ends_at: string }
+
+  const search = inBatches<Search>(64, async (searches) => {
+    try {
+      const { rows } = await pool.run((session) =>
+        session.query<OutcomeRow>({
+          name: 'outcomes',
+          text: `
+            SELECT s.index::integer, o.fingerprint, o.response, o.ends_at
+            FROM unnest($1::bytea[], $2::bytea[]) WITH ORDINALITY AS s (channel, key, index)
+            JOIN ${tables.outcomes} AS o ON o.channel = s.channel AND o.key = s.key`,
+          values: [
+            searches.map(({ channelId }) => toBytes(channelId)),
+            searches.map(({ keyId }) => toBytes(keyId)),
+          ],
+        }),
+      )
+      const found = new Map(rows.map((row) => [row.index, row]))
+      for (const [index, { resolve }] of searches.entries()) {
+        const row = found.get(index + 1)
+        const isKept = row !== undefined && Number(row.ends_at) > now()
+        resolve(
+          isKept
+            ? { fingerprint: toHex(row.fingerprint), response: new Uint8Array(row.response) }
+            : undefined,
+        )
+      }
+    } catch (error) {
+      for (const { reject } of searches) reject(error)
+    }
+  })
+
+  return (channelId: Hex, keyId: Hex) =>
+    new Promise<Outcome | undefined>((resolve, reject) => search({ channelId, keyId, resolve, reject }))
+}

@@ -1,0 +1,147 @@
+import type { Hex } from 'viem'
+import { groupCommit, toLedgerError } from './groupCommit.ts'
+import type { LedgerIdentity } from './Ledger.ts'
+import type { LedgerStore } from './LedgerStore.ts'
+import { RecentMap } from './RecentMap.ts'
+import type { sqliteLedger } from './sqlite.ts'
+import { openSqliteFile } from './sqliteFile.ts'
+import { noTotals, type Row, sqliteRows } from './sqliteRows.ts'
+
+type Options = sqliteLedger.Options & { now: () => number; log: (message: string) => void }
+
+/** How much a copy may miss without being found out when it is put back in place. */
+const markEveryMs = 60_000
+
+/** The store in the file at `path`. @throws LedgerFileError */
+export function sqliteStore(path: string, identity: LedgerIdentity, options: Options): LedgerStore {
+  const { now, cachedChannels = 10_000, maxPages } = options
+  const { database, mark } = openSqliteFile(path, identity, options)
+  if (maxPages !== undefined) database.pragma(`max_page_count = ${maxPages}`)
+  const rows = sqliteRows(database)
+  const known = new RecentMap<Hex, Row>(cachedChannels)
+  const dataVersion = database.prepare<[], bigint>('PRAGMA data_version').pluck()
+  let version = dataVersion.get()
+
+  /** Forgets what it knows if another connection has written since. */
+  function refresh(): void {
+    const latest = dataVersion.get()
+    if (latest === version) return
+    version = latest
+    known.clear()
+  }
+
+  let markedAt = now()
+
+  function begun(): void {
+    refresh()
+    if (now() - markedAt < markEveryMs) return
+    markedAt = now()
+    mark()
+  }
+
+  const commits = groupCommit(database, { begun, undone: () => known.clear() })
+
+  /** The row as it is now: to be called after `refresh`, within a transaction or a turn. */
+  function rowOf(channelId: Hex): Row | undefined {
+    const remembered = known.get(channelId)
+    if (remembered) return remembered
+    const row = rows.row(channelId)
+    if (row) known.set(channelId, row)
+    return row
+  }
+
+  function reading<result>(read: () => result): result {
+    try {
+      return read()
+    } catch (error) {
+      throw toLedgerError(error, 'it cannot be read')
+    }
+  }
+
+  /** Lets requests have their turn between the portions of a long read. */
+  async function* inTurns<portion>(portions: Iterable<portion>): AsyncGenerator<portion> {
+    const iterator = portions[Symbol.iterator]()
+    for (;;) {
+      const { done, value } = reading(() => iterator.next())
+      if (done) return
+      yield value
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+
+  return {
+    update: (channelId, decide) =>
+      commits.run(() => {
+        const before = rowOf(channelId)
+        const { result, write } = decide(before?.record, now())
+        if (!write) return { result }
+        return { result, write: () => known.set(channelId, rows.write(before, write)) }
+      }),
+
+    async read(channelId) {
+      return reading(() => {
+        refresh()
+        return { record: rowOf(channelId)?.record, now: now() }
+      })
+    },
+
+    async glance(channelId) {
+      return reading(() => ({ record: rowOf(channelId)?.record, now: now() }))
+    },
+
+    pages: (filter) => inTurns(rows.pages(filter)),
+
+    async totals() {
+      const totals = noTotals()
+      for await (const portion of inTurns(rows.totals())) {
+        for (const name of ['open', 'closing', 'closed', 'alarms'] as const) totals[name] += portion[name]
+        for (const name of ['deposit', 'authorized', 'charged', 'reserved', 'claimed'] as const)
+          totals[name] += portion[name]
+      }
+      return totals
+    },
+
+    async outcome(channelId, keyId) {
+      return reading(() => rows.outcome(channelId, keyId, now()))
+    },
+
+    days: (range) => inTurns(rows.days(range)),
+
+    claims: (range) => inTurns(rows.claims(range)),
+
+    async prune(isOver) {
+      const pruned = { channels: 0, outcomes: 0 }
+      for (;;) {
+        const before = pruned.outcomes
+        await commits.run(() => ({
+          result: undefined,
+          write: () => {
+            pruned.outcomes += rows.dropOldOutcomes(now())
+          },
+        }))
+        if (pruned.outcomes === before) break
+      }
+      for (let next: readonly [bigint, bigint] | undefined = [-1n, 0n]; next; ) {
+        const from: readonly [bigint, bigint] = next
+        next = await commits.run(() => {
+          const { over, next } = rows.ended(isOver, now(), from)
+          const write = () => {
+            for (const row of over) {
+              pruned.outcomes += rows.drop(row)
+              known.delete(row.record.account.channelId)
+            }
+            pruned.channels += over.length
+          }
+          return { result: next, write }
+        })
+      }
+      return pruned
+    },
+
+    async ready() {
+      reading(() => dataVersion.get())
+    },
+
+    close: () => commits.close(),
+  }
+}

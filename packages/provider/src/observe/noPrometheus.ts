@@ -1,0 +1,17 @@
+/** Stands in for `prom-client` where there is no Node: nothing is counted. See `browser` in `package.json`. */
+
+class Silent {
+  inc(): void {}
+  set(): void {}
+  reset(): void {}
+  observe(): void {}
+}
+
+export { Silent as Counter, Silent as Gauge, Silent as Histogram }
+
+export class Registry {
+  readonly contentType = 'text/plain'
+  async metrics(): Promise<string> {
+    return ''
+  }
+}

@@ -1,0 +1,34 @@
+import type { Signature } from '@drain/core'
+
+/** What is used of the `secp256k1` package's binding to libsecp256k1. */
+type Bindings = {
+  ecdsaRecover(rs: Uint8Array, recovery: number, digest: Uint8Array, compressed: boolean): Uint8Array
+}
+
+/**
+ * Native libsecp256k1, or `undefined` where it isn't installed, has no binary for the platform, or there are no native
+ * modules at all. Only the package's bindings are asked for: its own fallback is another library (elliptic).
+ *
+ * Loaded through Node's own `require`, which bundlers don't follow: a browser's bundle has nothing of it.
+ */
+export function loadNative(): Signature.Secp256k1 | undefined {
+  let bindings: Bindings
+  try {
+    const { createRequire } = process.getBuiltinModule('node:module')
+    bindings = createRequire(typeof __filename === 'string' ? __filename : import.meta.url)(
+      'secp256k1/bindings.js',
+    )
+  } catch {
+    return undefined
+  }
+  return {
+    name: 'native',
+    recoverPublicKey(digest, rs, recovery) {
+      try {
+        return bindings.ecdsaRecover(rs, recovery, digest, false)
+      } catch {
+        return undefined
+      }
+    },
+  }
+}

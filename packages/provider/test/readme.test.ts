@@ -1,0 +1,99 @@
+/** The servers of the README, run as they stand there but for chain and port. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Usdc, Headers as Wire } from '@drain/core'
+import type { Paywall } from '@drain/provider'
+import type { RunningServer } from '@drain/provider/node'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Fixture, startFixture } from './fixture.ts'
+
+let fixture: Fixture
+let folder: string
+beforeAll(async () => {
+  fixture = await startFixture()
+  folder = mkdtempSync(fileURLToPath(new URL('.readme-', import.meta.url)))
+})
+afterAll(async () => {
+  await fixture?.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+function example(name: string): string {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+  const code = readme.split(`<!-- example: ${name} -->`)[1]?.match(/```ts\n([\s\S]*?)```/)?.[1]
+  if (!code) throw new Error(`The README has no example "${name}".`)
+  return code
+}
+
+/** Every one of the values must be there. */
+function substitute(code: string, values: Record<string, string>): string {
+  return Object.entries(values).reduce((text, [from, to]) => {
+    if (!text.includes(from)) throw new Error(`The example does not contain ${from}`)
+    return text.replaceAll(from, to)
+  }, code)
+}
+
+/** Runs a file beside others that it imports. */
+async function run<exports>(name: string, files: Record<string, string>): Promise<exports> {
+  for (const [file, code] of Object.entries(files)) writeFileSync(join(folder, file), code)
+  return import(/* @vite-ignore */ join(folder, name))
+}
+
+const place = () => {
+  const { contract, token } = fixture.chain.deployment
+  return `chainId: 31337, rpcUrl: '${fixture.chain.rpcUrl}', contractAddress: '${contract}', usdcAddress: '${token}'`
+}
+const account = () => {
+  const key = Buffer.from(fixture.chain.accounts[1].getHdKey().privateKey as Uint8Array).toString('hex')
+  return `import { privateKeyToAccount } from 'viem/accounts'\nexport const account = privateKeyToAccount('0x${key}')\n`
+}
+
+async function expectPaid(server: Server): Promise<void> {
+  if (!server.listening) await new Promise((resolve) => server.once('listening', resolve))
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  expect((await fetch(`${origin}/joke`)).status).toBe(402)
+  expect((await fetch(`${origin}/v1/pricing`)).status).toBe(200)
+  const channel = await fixture.open()
+  const response = await fetch(`${origin}/joke`, { headers: await channel.voucher(Usdc.parse('0.001')) })
+  expect([response.status, await response.text()]).toEqual([200, 'a joke'])
+  expect(Wire.parseCosts(response.headers)?.cost).toBe(1_000n)
+}
+
+test('node:http, in five lines', async () => {
+  const code = substitute(example('node'), {
+    'chainId: 137': place(),
+    'drain.db': join(folder, 'drain.db'),
+    'port: 3000': 'port: 0',
+  })
+  const { server } = await run<{ server: RunningServer }>('node.ts', {
+    'node.ts': code,
+    'account.ts': account(),
+  })
+  await expectPaid(server.server)
+  await server.close()
+  const lines = code.split('\n').filter((line) => line && !line.startsWith('import'))
+  expect(lines.length).toBeLessThanOrEqual(5)
+})
+
+test.each(['express', 'fastify', 'hono'])('%s', async (name) => {
+  const paywall = `
+    import { createPaywall } from '@drain/provider'
+    import { sqliteLedger } from '@drain/provider/sqlite'
+    import { account } from './account.ts'
+    export const paywall = createPaywall({ account, ${place()}, settle: false, log: () => {},
+      ledger: sqliteLedger(${JSON.stringify(join(folder, `${name}.db`))}) })`
+  const code = substitute(example(name), {
+    '3000': '0',
+    "'./paywall.ts'": `'./${name}-paywall.ts'`,
+  })
+  const files = { [`${name}.ts`]: code, [`${name}-paywall.ts`]: paywall, 'account.ts': account() }
+  const { server } = await run<{ server: Server }>(`${name}.ts`, files)
+  await expectPaid(server)
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+  const made = await import(/* @vite-ignore */ join(folder, `${name}-paywall.ts`))
+  await (made.paywall as Paywall).close()
+})
