@@ -1,11 +1,27 @@
 /** Every adapter serves the same API in the same way, over real connections. */
-import { type ClientRequest, type IncomingMessage, request as rawRequest } from 'node:http'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import {
+  type ClientRequest,
+  createServer,
+  type IncomingMessage,
+  request as rawRequest,
+  type ServerResponse,
+} from 'node:http'
+import { connect } from 'node:net'
+import { Readable } from 'node:stream'
+import { createGzip, type Gzip } from 'node:zlib'
 import { InvalidRequestError, Pricing, Usdc, Headers as Wire } from '@drain/core'
 import { memoryLedger, type Paywall, sse } from '@drain/provider'
+import * as onExpress from '@drain/provider/express'
+import * as onFastify from '@drain/provider/fastify'
 import * as onHono from '@drain/provider/hono'
+import * as onNode from '@drain/provider/node'
+import express from 'express'
+import fastify from 'fastify'
 import { Hono } from 'hono'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type App, adapters, type Service, serviceOf, startApp, streamQuote } from './apps.ts'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { type App, adapters, listening, type Service, serviceOf, startApp, streamQuote } from './apps.ts'
 import { type Fixture, startFixture } from './fixture.ts'
 
 const price = Usdc.parse('0.001')
@@ -409,4 +425,220 @@ describe('a metered stream', () => {
     expect(await text).toContain('payment-receipt')
     expect(closing.finalAmount).toBe((await paywall.ledger.get(channel.id))?.charged.toString())
   })
+})
+
+describe('a client that leaves', () => {
+  let app: App | undefined
+  afterEach(() => app?.close())
+  /** Sends a request whose client leaves when it is told to. */
+  async function visit(port: number, path: string, headers: Record<string, string>) {
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+    const client = connect(port, '127.0.0.1')
+    client.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n${lines.join('')}\r\n`)
+    return () => client.destroy()
+  }
+  function signalled() {
+    let give = () => {}
+    const given = new Promise<void>((resolve) => {
+      give = resolve
+    })
+    return { give, given }
+  }
+
+  test.each(['Express', 'Fastify'] as const)(
+    'before it has paid gets no work done on %s, and keeps its credit',
+    async (name) => {
+      const paywall = fixture.paywall()
+      const channel = await fixture.open()
+      let runs = 0
+      const arrived = signalled()
+      if (name === 'Express') {
+        const server = express()
+        server.get(
+          '/x',
+          async (_req, res, next) => {
+            arrived.give()
+            await once(res, 'close')
+            next()
+          },
+          onExpress.paid(paywall, '0.001'),
+          () => {
+            runs += 1
+          },
+        )
+        app = await listening(createServer(server))
+      } else {
+        const server = fastify()
+        const late = async (_: unknown, reply: { raw: ServerResponse }) => {
+          arrived.give()
+          await once(reply.raw, 'close')
+        }
+        server.get('/x', { preHandler: [late, onFastify.paid(paywall, '0.001')] }, (_, reply) => {
+          runs += 1
+          return reply.send(Readable.from(['never read']))
+        })
+        await server.ready()
+        app = await listening(createServer(server.routing))
+      }
+      const leave = await visit(app.port, '/x', await channel.voucher(price))
+      await arrived.given
+      leave()
+      const state = () => paywall.ledger.get(channel.id)
+      await expect.poll(state).toMatchObject({ nonce: 1n, reserved: 0n, charged: 0n })
+      await paywall.close()
+      expect(runs).toBe(0)
+    },
+  )
+
+  test('is charged what its work reports when it is told', async () => {
+    const paywall = fixture.paywall()
+    const channel = await fixture.open()
+    const began = signalled()
+    const listener = onNode.paid(paywall, '0.001', async (_, res, payment) => {
+      const told = once(payment.signal, 'abort')
+      began.give()
+      await told
+      payment.charge(7n)
+      res.end('nobody reads this')
+    })
+    app = await listening(createServer(listener))
+    const leave = await visit(app.port, '/x', await channel.voucher(price))
+    await began.given
+    leave()
+    const state = () => paywall.ledger.get(channel.id)
+    await expect.poll(state).toMatchObject({ reserved: 0n, charged: 7n })
+  })
+
+  test.each([{}, { 'Idempotency-Key': 'k' }])(
+    'or a body that fails midway ends the reservation at once: %o',
+    async (key: Record<string, string>) => {
+      const paywall = fixture.paywall()
+      const channel = await fixture.open()
+      const server = fastify()
+      server.get('/x', { preHandler: onFastify.paid(paywall, '0.001') }, (_, reply) =>
+        reply.send(
+          Readable.from(
+            (async function* () {
+              yield 'first'
+              await new Promise(setImmediate)
+              throw new Error('secret detail')
+            })(),
+          ),
+        ),
+      )
+      await server.ready()
+      app = await listening(createServer(server.routing))
+      const headers = { ...(await channel.voucher(price)), ...key }
+      const text = fetch(`${app.origin}/x`, { headers }).then((response) => response.text())
+      await expect(text).rejects.toThrow()
+      const state = () => paywall.ledger.get(channel.id)
+      await expect.poll(state).toMatchObject({ reserved: 0n, charged: 'Idempotency-Key' in key ? 0n : price })
+    },
+  )
+})
+
+describe('a response that others wrap as well', () => {
+  /** As the middleware `compression` does it: it keeps the methods that it finds, and writes by them later. */
+  const compress: express.RequestHandler = (_req, res, next) => {
+    const write = res.write.bind(res) as (chunk: unknown) => boolean
+    const end = res.end.bind(res) as () => unknown
+    let zip: Gzip | undefined
+    const begun = () => {
+      if (zip) return zip
+      const created = createGzip()
+      zip = created
+      res.setHeader('Content-Encoding', 'gzip')
+      res.removeHeader('Content-Length')
+      created.on('data', (chunk) => {
+        if (!write(chunk)) created.pause()
+      })
+      created.on('end', () => void end())
+      res.on('drain', () => created.resume())
+      return created
+    }
+    res.write = ((chunk: string) => begun().write(chunk)) as typeof res.write
+    res.end = ((chunk?: string | Buffer) => {
+      if (chunk) begun().end(chunk)
+      else begun().end()
+      return res
+    }) as typeof res.end
+    next()
+  }
+
+  test.each(['behind', 'in front of'])('%s the paywall comes whole', async (where) => {
+    const paywall = fixture.paywall()
+    const server = express()
+    const [first, second] =
+      where === 'behind'
+        ? [onExpress.paid(paywall, '0.001'), compress]
+        : [compress, onExpress.paid(paywall, '0.001')]
+    const big = randomBytes(1_000_000).toString('hex')
+    server.get('/small', first, second, (_, res) => void res.send('hello'))
+    server.get('/big', first, second, (_, res) => void res.send(big))
+    server.get('/parts', first, second, async (_, res) => {
+      res.write(big)
+      // The rest is written when the first part is on its way.
+      await expect.poll(async () => (await paywall.ledger.get(channel.id))?.reserved).toBe(0n)
+      res.write('two')
+      res.end('three')
+    })
+    const app = await listening(createServer(server))
+    const channel = await fixture.open()
+    const expected = { '/small': 'hello', '/big': big, '/parts': `${big}twothree` }
+    for (const [path, text] of Object.entries(expected)) {
+      const response = await fetch(`${app.origin}${path}`, { headers: await channel.voucher(10n * price) })
+      expect(response.headers.get('X-DRAIN-Cost')).toBe(`${price}`)
+      expect((await response.text()) === text).toBe(true)
+    }
+    await app.close()
+  })
+
+  test('and written to after its charge failed ends as a 503, without an error', async () => {
+    const paywall = fixture.paywall({ ledger: memoryLedger({ log: () => {} }) })
+    const channel = await fixture.open()
+    const errors: Error[] = []
+    let goOn = () => {}
+    const listener = onNode.paid(paywall, '0.001', async (_, res) => {
+      res.on('error', (error) => errors.push(error))
+      await paywall.ledger.close()
+      res.write('valuable')
+      await expect.poll(() => res.writableEnded).toBe(true)
+      for (const word of ['more', 'and more']) {
+        await new Promise<void>((resolve) => res.write(word, () => resolve()))
+      }
+      res.end('end')
+      goOn()
+    })
+    const app = await listening(
+      createServer((req, res) => {
+        // Answers on one connection leave in the order of their requests: the second one has no socket before that.
+        if (req.url === '/first') goOn = () => res.end('first')
+        else listener(req, res)
+      }),
+    )
+    const client = connect(app.port, '127.0.0.1')
+    const [[name, voucher]] = Object.entries(await channel.voucher(price)) as [[string, string]]
+    client.write(`GET /first HTTP/1.1\r\nHost: a\r\n\r\n`)
+    client.write(`GET /second HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${name}: ${voucher}\r\n\r\n`)
+    let text = ''
+    for await (const chunk of client) text += chunk
+    expect(text.match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 503'])
+    expect(text).not.toContain('valuable')
+    expect(errors).toEqual([])
+    await app.close()
+  })
+})
+
+test('a body that is JSON’s null is a body, on Fastify', async () => {
+  const service = serviceOf(fixture.paywall())
+  const app = await startApp('Fastify', service)
+  const channel = await fixture.open()
+  const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': 'null' }
+  for (const isReplay of [false, true]) {
+    const response = await fetch(`${app.origin}/orders`, {
+      ...{ method: 'POST', body: 'null', headers: { ...headers, ...(await channel.voucher(price)) } },
+    })
+    expect([response.status, response.headers.has('Idempotency-Replayed')]).toEqual([201, isReplay])
+  }
+  await app.close()
 })

@@ -296,7 +296,8 @@ function nodeApp(service: Service): RequestListener {
   })
 }
 
-function listening(server: Server): Promise<App> {
+/** A server that listens, on a port of its own. */
+export function listening(server: Server): Promise<App> {
   return new Promise((resolve) => {
     server.listen(0, '127.0.0.1', () => {
       const { port } = server.address() as AddressInfo

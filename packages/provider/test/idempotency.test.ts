@@ -1,7 +1,18 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { connect } from 'node:net'
 import { Headers as Wire } from '@drain/core'
-import { type Paywall, type RequestOptions, sse } from '@drain/provider'
+import { type Ledger, memoryLedger, type Paywall, type RequestOptions, sse } from '@drain/provider'
 import { sqliteLedger } from '@drain/provider/sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { encodeAnswer } from '../src/http/Answer.ts'
+import { bodyOf } from '../src/http/nodeRequest.ts'
+import { Payment } from '../src/http/Payment.ts'
+import { createRunningPayments } from '../src/http/RunningPayments.ts'
+import { aChannel, aVoucher, identity } from '../src/ledger/fixtures.ts'
+import { defaultStreamSettings } from '../src/stream/StreamSettings.ts'
+import { createWaitingLines } from '../src/stream/WaitingLines.ts'
+import { type App, listening } from './apps.ts'
 import { type Fixture, type OpenChannel, startFixture } from './fixture.ts'
 import { createUpstream, events, readEvents } from './streamTools.ts'
 
@@ -333,6 +344,38 @@ describe('the body of a request with a key', () => {
     expect((await own.handle(request, price, answer)).status).toBe(201)
   })
 
+  test('never comes from a client that has left', async () => {
+    const { port, close } = await new Promise<App>((resolve) => {
+      const server = createServer(async (req, res) => {
+        await once(res, 'close')
+        left(
+          bodyOf(req, undefined, 1_000)?.().then(
+            () => 'read',
+            () => 'gone',
+          ),
+        )
+      })
+      void listening(server).then(resolve)
+    })
+    let left: (outcome: unknown) => void = () => {}
+    const outcome = new Promise((resolve) => {
+      left = resolve
+    })
+    const client = connect(port, '127.0.0.1')
+    client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nab', () => client.destroy())
+    expect(await outcome).toBe('gone')
+    await close()
+  })
+
+  test('that cannot be read is refused, and nothing is burned', async () => {
+    const channel = await fixture.open()
+    const voucher = await channel.voucher(price)
+    const body = () => Promise.reject(new Error('secret detail'))
+    const response = await send(voucher, answer, { options: { body } })
+    expect([response.status, await charged(channel)]).toEqual([400, undefined])
+    expect((await send(voucher, answer)).status).toBe(201)
+  })
+
   test('can still be read by the work', async () => {
     const channel = await fixture.open()
     const headers = { ...(await channel.voucher(price)), 'Idempotency-Key': 'echo' }
@@ -444,7 +487,61 @@ describe('a metered stream', () => {
   })
 })
 
+describe('an answer', () => {
+  test.each([
+    [99, false],
+    [200, true],
+    [599, true],
+    [600, false],
+    [999, false],
+  ])('with the status %d can be given again: %s', (status, isKept) => {
+    const answer = { status, headers: [], body: new Uint8Array(3) }
+    expect(encodeAnswer(answer, 1_000) !== undefined).toBe(isKept)
+  })
+})
+
 describe('a client that leaves before its answer', () => {
+  test('keeps its reservation while the work goes on, which is told', async () => {
+    let now = Date.now()
+    let renewals = 0
+    const ledger = memoryLedger({ log: () => {}, now: () => now })(identity)
+    const watched: Ledger = {
+      ...ledger,
+      async renew(...args) {
+        const result = await ledger.renew(...args)
+        renewals += 1
+        return result
+      },
+    }
+    const running = createRunningPayments(1)
+    const channel = aChannel()
+    const key = { id: `0x${'1d'.repeat(32)}`, fingerprint: `0x${'f1'.repeat(32)}` } as const
+    const reserved = await ledger.reserve({ channel, voucher: aVoucher(10n, 1n), quote: 10n, key })
+    if (!reserved.ok) throw new Error(reserved.code)
+    const context = {
+      ...{ ledger: watched, running, lines: createWaitingLines(), maxAnswerBytes: 1_000 },
+      settings: defaultStreamSettings,
+    }
+    const { reservationId, state } = reserved
+    const payment = new Payment(context, {
+      ...{ reservationId, consumer: channel.consumer, quote: 10n, account: state, keepsAnswer: true },
+    })
+    payment.abandon()
+    expect(payment.signal.aborted).toBe(true)
+    for (let count = 0; count < 3; count += 1) {
+      now += 40_000
+      const before = renewals
+      await expect.poll(() => renewals).toBeGreaterThan(before + 1)
+    }
+    // Nobody else gets the credit, and the work that was done is charged.
+    const other = await ledger.reserve({ channel, voucher: aVoucher(10n, 2n), quote: 10n })
+    expect(other).toMatchObject({ ok: false, code: 'insufficient_funds' })
+    const answer = { status: 200, headers: [], body: new Uint8Array(3) }
+    expect(await payment.settle(true, answer)).toMatchObject({ cost: 10n })
+    expect(await ledger.outcome(channel.channelId, key.id)).toBeDefined()
+    running.stop()
+  })
+
   const leave = async (work: (signal: AbortSignal) => Promise<Response>) => {
     const channel = await fixture.open()
     const left = new AbortController()

@@ -113,6 +113,91 @@ describe('on a provider', () => {
     expect((await ask(paywall, await channel.voucher(2n * price))).status).toBe(200)
   })
 
+  test('nor by its keys and bodies: old answers, bodies too large, bodies that never end', async () => {
+    const paywall = fixture.paywall({ limits: { requestsPerMinute: 3, concurrent: 1 } })
+    const channel = await fixture.open()
+    const post = (headers: Record<string, string>, key: string, body: RequestInit['body'] = 'x') =>
+      paywall.handle(
+        new Request('http://p.test/joke', {
+          ...{ method: 'POST', headers: { ...headers, 'Idempotency-Key': key }, body },
+          duplex: 'half',
+        } as RequestInit),
+        price,
+        () => new Response('paid'),
+      )
+    const seen = await channel.voucher(price)
+    expect((await post(seen, 'first')).status).toBe(200)
+    for (let count = 0; count < 5; count += 1) {
+      expect((await post(seen, 'first')).headers.get('Idempotency-Replayed')).toBe('true')
+      expect(code(await post(seen, 'first', 'another'))).toBe('idempotency_mismatch')
+      expect((await post(seen, `large ${count}`, 'x'.repeat(1_024 * 1_024 + 1))).status).toBe(413)
+      expect(code(await post(seen, `used ${count}`))).toBe('invalid_nonce')
+    }
+    let isRead = false
+    let end = () => {}
+    const slow = post(
+      seen,
+      'slow',
+      new ReadableStream({
+        pull(controller) {
+          isRead = true
+          return new Promise<void>((resolve) => {
+            end = () => {
+              controller.close()
+              resolve()
+            }
+          })
+        },
+      }),
+    )
+    await expect.poll(() => isRead).toBe(true)
+    expect((await ask(paywall, await channel.voucher(2n * price))).status).toBe(200)
+    end()
+    expect(code(await slow)).toBe('invalid_nonce')
+    expect((await ask(paywall, await channel.voucher(3n * price))).status).toBe(200)
+    expect(code(await ask(paywall, await channel.voucher(4n * price)))).toBe('rate_limited')
+  })
+
+  test('a retry of a request that is being answered takes nothing either', async () => {
+    const paywall = fixture.paywall({ limits: { requestsPerMinute: 2 } })
+    const channel = await fixture.open()
+    const headers = { ...(await channel.voucher(price)), 'Idempotency-Key': 'slow' }
+    let finish: (response: Response) => void = () => {}
+    const first = ask(
+      paywall,
+      headers,
+      () =>
+        new Promise((resolve) => {
+          finish = resolve
+        }),
+    )
+    await expect.poll(async () => (await paywall.ledger.get(channel.id))?.reserved).toBe(price)
+    for (let count = 0; count < 5; count += 1)
+      expect(code(await ask(paywall, headers))).toBe('idempotency_in_flight')
+    finish(new Response('paid'))
+    expect((await first).status).toBe(200)
+    expect((await ask(paywall, await channel.voucher(2n * price))).status).toBe(200)
+  })
+
+  test('vouchers without a request have a budget of their own, for their channel’s consumer only', async () => {
+    const paywall = fixture.paywall({ limits: { requestsPerMinute: 1, concurrent: 1 } })
+    const channel = await fixture.open()
+    const raise = async (headers: Record<string, string>) =>
+      (await paywall.endpoints(
+        new Request('http://p.test/v1/vouchers', { method: 'POST', headers }),
+      )) as Response
+    const seen = await channel.voucher(price)
+    expect((await raise(seen)).status).toBe(200)
+    for (let count = 0; count < 20; count += 1) expect(code(await raise(seen))).toBe('invalid_nonce')
+    const statuses: number[] = []
+    for (let count = 0; count < 12; count += 1)
+      statuses.push((await raise(await channel.voucher(price))).status)
+    expect(statuses).toEqual([...Array(9).fill(200), 429, 429, 429])
+    const refused = await raise(await channel.voucher(price))
+    expect([code(refused), Number(refused.headers.get('Retry-After')) > 1]).toEqual(['rate_limited', true])
+    expect((await ask(paywall, await channel.voucher(price))).status).toBe(200)
+  })
+
   test('requests at the same time are counted until they are charged', async () => {
     const paywall = fixture.paywall({ limits: { concurrent: 1 } })
     const channel = await fixture.open()

@@ -13,8 +13,10 @@ afterAll(() => fixture?.close())
 
 const price = Usdc.parse('0.001')
 const url = 'http://provider.test/joke'
-const ask = (headers: Record<string, string> = {}, work = () => new Response('paid')) =>
-  paywall.handle(new Request(url, { headers }), price, work)
+const ask = (
+  headers: Record<string, string> = {},
+  work: () => Response | Promise<Response> = () => new Response('paid'),
+) => paywall.handle(new Request(url, { headers }), price, work)
 const code = (response: Response) => response.headers.get('X-DRAIN-Error')
 const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
   paywall.endpoints(
@@ -104,14 +106,38 @@ describe('a paid request', () => {
     ],
     ['answers 404', () => new Response('no', { status: 404 }), 404],
     ['answers 502', () => new Response('no', { status: 502 }), 502],
-  ])('is not charged when its work %s', async (_, work, status) => {
-    const channel = await fixture.open()
-    const response = await ask(await channel.voucher(price), work)
-    expect(response.status).toBe(status)
-    expect(await response.text()).not.toContain('secret')
-    expect(Wire.parseCosts(response.headers)).toMatchObject({ cost: 0n, total: 0n })
-    expect((await ask(await channel.voucher(price))).status).toBe(200)
-  })
+    ['answers nothing', () => undefined as never, 500],
+    ['answers what is no answer', () => Response.error(), 500],
+    [
+      'answers what it has read',
+      async () => {
+        const response = await fetch('data:text/plain,read')
+        await response.text()
+        return response
+      },
+      500,
+    ],
+    [
+      'answers what it still reads',
+      () => {
+        const response = new Response('read')
+        response.body?.getReader()
+        return response
+      },
+      500,
+    ],
+  ] as [string, () => Response | Promise<Response>, number][])(
+    'is not charged when its work %s',
+    async (_, work, status) => {
+      const channel = await fixture.open()
+      const response = await ask(await channel.voucher(price), work)
+      expect(response.status).toBe(status)
+      expect(await response.text()).not.toContain('secret')
+      expect(Wire.parseCosts(response.headers)).toMatchObject({ cost: 0n, total: 0n })
+      expect((await paywall.ledger.get(channel.id))?.reserved).toBe(0n)
+      expect((await ask(await channel.voucher(price))).status).toBe(200)
+    },
+  )
 })
 
 describe('a voucher pays once', () => {
@@ -518,6 +544,33 @@ describe('endpoints', () => {
     expect((await state(fixture.stranger))?.status).toBe(402)
     expect((await get(`/v1/channels/${channel.id}`))?.status).toBe(402)
     expect((await get('/v1/channels/0x12'))?.status).toBe(400)
+  })
+
+  test('the chain is not asked about channels for which nobody has signed', async () => {
+    const own = fixture.paywall({ rpcUrl: 'http://127.0.0.1:9' })
+    const at = (path: string, init?: RequestInit) =>
+      own.endpoints(new Request(`http://p.test${path}`, init)) as Promise<Response>
+    const channelId = `0x${'5e'.repeat(32)}`
+    const late = { deadline: '1', signature: `0x${'11'.repeat(65)}` }
+    for (const fields of [{}, late]) {
+      const headers = { [Wire.request]: JSON.stringify(fields) }
+      const body = JSON.stringify({ channelId, ...fields })
+      for (const response of [
+        await at(`/v1/channels/${channelId}`, { headers }),
+        await at('/v1/close-channel', { method: 'POST', body }),
+      ]) {
+        expect([response.status, code(response)]).toEqual([402, 'invalid_signature'])
+      }
+    }
+    // One that is signed is looked up, which fails here.
+    const channel = await fixture.open()
+    const signed = { [Wire.request]: JSON.stringify(await channel.request('state')) }
+    expect((await at(`/v1/channels/${channel.id}`, { headers: signed })).status).toBe(503)
+  })
+
+  test('the documentation names the origin that it was asked at, and no cache gives it to others', async () => {
+    const response = await get('/v1/docs')
+    expect(response?.headers.get('Cache-Control')).toBe('no-store')
   })
 
   test('administration needs the token, and does not exist without one', async () => {

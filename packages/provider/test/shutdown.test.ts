@@ -1,6 +1,7 @@
 /** The end of a provider: what runs comes to its end, everything is charged and stored, and nothing new begins. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { request as rawRequest } from 'node:http'
+import { createServer, request as rawRequest } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { createInterface } from 'node:readline'
 import { Usdc } from '@drain/core'
 import { memoryLedger, type Paywall, sse } from '@drain/provider'
@@ -116,6 +117,43 @@ describe('closing a paywall', () => {
     })
     await paywall.close()
     expect(await stored(path, channel.id)).toMatchObject({ charged: 0n, reserved: 0n, authorized: price })
+  })
+
+  test('does not send what comes after that, unless it was charged', async () => {
+    const { path, paywall } = open({ graceMs: 10 })
+    const [whole, reported, behind] = [await fixture.open(), await fixture.open(), await fixture.open()]
+    const finish: (() => void)[] = []
+    const asked: Promise<Response>[] = []
+    const slow = (headers: Record<string, string>, cost?: bigint) => {
+      const request = new Request('http://p.test/x', { headers })
+      const answer = paywall.handle(request, price, (payment) => {
+        if (cost !== undefined) payment.charge(cost)
+        return new Promise((resolve) => {
+          finish.push(() => resolve(new Response('valuable')))
+        })
+      })
+      asked.push(answer)
+    }
+    slow(await whole.voucher(price))
+    slow(await reported.voucher(price), 7n)
+    const listener = paid(paywall, '0.001', (_, res) => void finish.push(() => res.end('valuable')))
+    const server = createServer(listener)
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as AddressInfo
+    asked.push(fetch(`http://127.0.0.1:${port}/`, { headers: await behind.voucher(price) }))
+    await expect.poll(() => finish.length).toBe(3)
+    await paywall.close()
+    for (const end of finish) end()
+    const [first, second, third] = await Promise.all(asked)
+    for (const response of [first, third]) {
+      expect([response?.status, code(response)]).toEqual([503, 'unavailable'])
+      expect(await response?.text()).not.toContain('valuable')
+    }
+    expect([second?.headers.get('X-DRAIN-Cost'), await second?.text()]).toEqual(['7', 'valuable'])
+    expect((await stored(path, whole.id))?.charged).toBe(0n)
+    expect((await stored(path, reported.id))?.charged).toBe(7n)
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
   })
 
   test('waits for a request that is just being reserved', async () => {

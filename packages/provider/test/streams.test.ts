@@ -480,6 +480,43 @@ test('work that throws after it began a stream leaves nothing reserved', async (
   expect(await charged(channel)).toBe(0n)
 })
 
+test('work that began a stream and answers something else leaves nothing reserved', async () => {
+  const channel = await fixture.open()
+  const headers = await channel.voucher(1_000n)
+  const upstream = createUpstream()
+  const response = await paywall.handle(new Request('http://p.test/s', { headers }), quote, (payment) => {
+    sse(payment, upstream)
+    return new Response('something else', { status: 502 })
+  })
+  expect([response.status, await response.text()]).toEqual([502, 'something else'])
+  expect(response.headers.get('X-DRAIN-Cost')).toBe('0')
+  expect(await paywall.ledger.get(channel.id)).toMatchObject({ charged: 0n, reserved: 0n })
+})
+
+test('a cost that is reported for events which are never sent is not charged', async () => {
+  const channel = await fixture.open()
+  const headers = await channel.voucher(100_000n)
+  let made = 0
+  const response = await paywall.handle(new Request('http://p.test/s', { headers }), 100_000n, (payment) =>
+    sse(
+      payment,
+      (async function* () {
+        for (let index = 1; index <= 300; index += 1) {
+          payment.charge(BigInt(index) * 100n)
+          made = index
+          yield { data: JSON.stringify({ index }) }
+        }
+      })(),
+    ),
+  )
+  const reader = response.body?.getReader()
+  const sent = new TextDecoder().decode((await reader?.read())?.value).split('data: {').length - 1
+  await expect.poll(() => made).toBeGreaterThan(sent + 10)
+  await reader?.cancel()
+  await expect.poll(async () => (await paywall.ledger.get(channel.id))?.reserved).toBe(0n)
+  expect(await charged(channel)).toBe(BigInt(sent) * 100n)
+})
+
 test('a ledger that fails ends the stream without a receipt, and nothing is sent uncharged', async () => {
   const failing = fixture.paywall()
   const channel = await fixture.open()

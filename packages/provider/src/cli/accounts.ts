@@ -69,7 +69,7 @@ export async function* accounts(
   }
 }
 
-/** A row as a line of CSV (RFC 4180), several transactions with spaces between them. Nothing in it needs quotes. */
+/** A row as a line of CSV, several transactions with spaces between them. Nothing in it needs quotes. */
 export function toCsv(row: AccountsRow): string {
   return columns.map((column) => [row[column]].flat().join(' ')).join(',')
 }

@@ -18,7 +18,7 @@ export async function openBooks(
   source: string,
   { schema = 'drain' }: { schema?: string | undefined } = {},
 ): Promise<Books> {
-  return /^postgres(?:ql)?:\/\//.test(source) ? postgresBooks(source, schema) : sqliteBooks(source)
+  return /^postgres(?:ql)?:/i.test(source) ? postgresBooks(source, schema) : sqliteBooks(source)
 }
 
 // Each imports its database when it is needed: an operator has only one of them installed.

@@ -29,9 +29,10 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 const lineFeed = 10
 
-/** One line of JSON, then the body as it is; nothing when that is longer than `maxBytes`. */
+/** One line of JSON, then the body as it is; nothing when that is longer than `maxBytes`, or no `Response` can have its status. */
 export function encodeAnswer(answer: Answer, maxBytes: number): Uint8Array | undefined {
   const { status, body, ended } = answer
+  if (!Number.isInteger(status) || status < 200 || status > 599) return undefined
   const headers = [...answer.headers].filter(([name]) => {
     const lower = name.toLowerCase()
     return !passing.has(lower) && !lower.startsWith('x-drain-') && !lower.startsWith('x-payment-')

@@ -1,4 +1,4 @@
-import { type Channel, Pricing, Usdc, type Headers as Wire } from '@drain/core'
+import { type Channel, DrainError, Pricing, Usdc, type Headers as Wire } from '@drain/core'
 import type { Hex } from 'viem'
 import type { ChannelState, Ledger, ReservationId } from '../ledger/Ledger.ts'
 import { createSentText, type SentText } from '../stream/SentText.ts'
@@ -38,8 +38,11 @@ export class Payment {
   #abort: AbortController | undefined
   #isAborted = false
   #cost: bigint | undefined
+  #deferredTo: ReadableStream | undefined
   #isDeferred = false
   #isAbandoned = false
+  /** What was charged when the provider ended this payment while its work went on. */
+  #cutOffAt: bigint | undefined
   #sent: SentText | undefined
   #settlement: Promise<Wire.Costs> | undefined
   #awaited: { promise: Promise<Wire.Costs>; resolve: (costs: Promise<Wire.Costs>) => void } | undefined
@@ -68,7 +71,7 @@ export class Payment {
     context.running.add(this)
   }
 
-  /** Aborted when the channel closes or a stream ends early: end the work at what was metered so far. */
+  /** Aborted when the channel closes, a stream ends early, or the client is gone: end the work at what was metered so far. */
   get signal(): AbortSignal {
     this.#abort ??= new AbortController()
     if (this.#isAborted) this.#abort.abort()
@@ -92,9 +95,20 @@ export class Payment {
     return this.#cost ?? 0n
   }
 
-  /** Says that the response's body settles this payment at its end, as a metered stream does. */
-  defer(): void {
+  /** Says that a response's body settles this payment at its end, as a metered stream does. */
+  defer(body?: ReadableStream): void {
     this.#isDeferred = true
+    this.#deferredTo = body
+  }
+
+  /** The body that settles this payment, where `defer` was told. */
+  get deferredTo(): ReadableStream | undefined {
+    return this.#deferredTo
+  }
+
+  /** Whether the client is gone. */
+  get isAbandoned(): boolean {
+    return this.#isAbandoned
   }
 
   get isDeferred(): boolean {
@@ -149,7 +163,7 @@ export class Payment {
 
   /** Keeps the reservation while the work goes on. Called by a timer that all payments share. */
   renew(): void {
-    if (this.#isAbandoned || this.#settlement) return
+    if (this.#settlement) return
     this.#context.ledger.renew(this.#reservationId).then(
       // Another process may have frozen the channel.
       ({ state }) => {
@@ -161,16 +175,30 @@ export class Payment {
   }
 
   /**
-   * The client is gone and perhaps nobody will ever report: the lease runs out unless `settle` comes before, and what
-   * ends later is not charged.
+   * The client is gone. The work is told to stop; what it has done is charged all the same, when it settles. If it never does, the
+   * payment ends after ten minutes.
    */
   abandon(): void {
     if (this.#isAbandoned || this.#settlement) return
     this.#isAbandoned = true
-    const timer = setTimeout(() => void this.settle(false).catch(() => {}), abandonedMs)
+    const timer = setTimeout(() => void this.cutOff().catch(() => {}), abandonedMs)
     if (typeof timer === 'object') timer.unref()
     const stop = () => clearTimeout(timer)
     this.settled.then(stop, stop)
+    this.abort()
+  }
+
+  /**
+   * Ends the payment while its work goes on, at the cost reported so far. `settle` refuses an answer that costs more after that:
+   * it is not to be sent.
+   */
+  cutOff(): Promise<Wire.Costs> {
+    if (!this.#settlement) {
+      // A stream owes what it has charged, whatever was reported of events that it has not sent.
+      if (this.#isDeferred) this.#cost = this.#captured
+      this.#cutOffAt = max(this.#captured, this.#cost ?? 0n)
+    }
+    return this.settle(false)
   }
 
   /** Tells the work to end: the channel closes, or nobody reads the answer. */
@@ -190,12 +218,16 @@ export class Payment {
    * Ends the reservation, durably: captures what was reported or, without a report, the quote if the work `succeeded`.
    * Later calls get the first one's result.
    *
+   * @throws {PaymentCutOffError} When the provider has ended it for less.
+   * @throws {LedgerUnavailableError}
    * @param answer Kept with it for retries under the request's `Idempotency-Key`, unless nothing was charged because the work
    * failed. Make it when `keepsAnswer`; it is ignored otherwise, and when it is too long.
    */
   settle(succeeded: boolean, answer?: Answer): Promise<Wire.Costs> {
+    const cost = min(this.#cost ?? (succeeded ? this.quote : 0n), this.quote)
+    if (this.#cutOffAt !== undefined && cost > this.#cutOffAt && this.#settlement)
+      return Promise.reject(new PaymentCutOffError())
     if (!this.#settlement) {
-      const cost = this.#cost ?? (succeeded ? this.quote : 0n)
       const kept = this.keepsAnswer && answer && (succeeded || cost > 0n) ? answer : undefined
       this.#settlement = this.#end(cost, kept && encodeAnswer(kept, this.#context.maxAnswerBytes))
       this.#awaited?.resolve(this.#settlement)
@@ -207,7 +239,7 @@ export class Payment {
     const { ledger, running, lines } = this.#context
     try {
       // Reserved in steps, and answered as a whole.
-      const missing = (actual < this.quote ? actual : this.quote) - this.#captured - this.#held
+      const missing = actual - this.#captured - this.#held
       if (missing > 0n) await this.step(this.#captured, this.#held + missing)
       const result = await ledger.capture(this.#reservationId, actual, { outcome })
       const { charged, deposit } = result.state
@@ -222,8 +254,21 @@ export class Payment {
   }
 }
 
-/** How long work whose client is gone may take to report what it cost. */
-const abandonedMs = 60_000
+/** The provider has ended a payment, and its work has an answer that would cost more. */
+export class PaymentCutOffError extends DrainError {
+  override readonly name = 'PaymentCutOffError'
+  constructor() {
+    super('payment_cut_off', 'The provider ended this request before its answer was there.', {
+      action: 'Do not send the answer.',
+    })
+  }
+}
+
+const max = (a: bigint, b: bigint) => (a > b ? a : b)
+const min = (a: bigint, b: bigint) => (a < b ? a : b)
+
+/** How long work whose client is gone may take to report what it cost. Its reservation is renewed until then. */
+const abandonedMs = 600_000
 
 function deferred() {
   let resolve: (costs: Promise<Wire.Costs>) => void = () => {}

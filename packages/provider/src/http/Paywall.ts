@@ -3,6 +3,7 @@ import { createPublicClient, createWalletClient, defineChain, type Hex, hexToByt
 import { createChannelReader } from '../chain/ChannelReader.ts'
 import { rpcUrlOf } from '../chain/rpcUrlOf.ts'
 import type { Ledger } from '../ledger/Ledger.ts'
+import { startPruning } from '../ledger/startPruning.ts'
 import { createChainCheck } from '../observe/ChainCheck.ts'
 import { createHealth, type Health } from '../observe/Health.ts'
 import { createLogger } from '../observe/Log.ts'
@@ -20,12 +21,12 @@ import * as Terms from '../verify/Terms.ts'
 import { type Admission, createAdmission, type Found } from './admission.ts'
 import { type Begin, createBegin } from './beginning.ts'
 import { type CloseResult, createChannelCloser } from './closing.ts'
-import { createEndpoints } from './endpoints.ts'
+import { type Asker, createEndpoints } from './endpoints.ts'
 import { createOpenRelay, type OpenRelay } from './openRelay.ts'
 import type { PaywallConfig } from './PaywallConfig.ts'
 import type { RequestHead } from './RequestHead.ts'
 import { createRunningPayments } from './RunningPayments.ts'
-import { createRateLimits } from './rateLimits.ts'
+import { createRateLimits, limitsOfRaises } from './rateLimits.ts'
 import { closed } from './rejections.ts'
 import * as Url from './requestUrl.ts'
 import { refusal } from './responses.ts'
@@ -61,7 +62,7 @@ export type Paywall = {
   /** The first half of `handle`, for frameworks with their own responses; end it with `payment.settle`. Never throws. */
   begin: Begin
   /** Answers the protocol's own endpoints, `undefined` for every other request. Never throws. */
-  endpoints(request: Request): Promise<Response | undefined>
+  endpoints(request: Request, asker?: Asker): Promise<Response | undefined>
   /** Verifies a voucher and judges its channel: everything before the ledger. */
   admit(voucher: Voucher.Voucher, remoteAddress?: string | undefined): Promise<Admission>
   /** A channel as the ledger or the chain knows it. */
@@ -229,11 +230,13 @@ export function createPaywall(config: PaywallConfig): Paywall {
       log,
     })
 
+  const pruning = startPruning(ledger, { log: (message) => logger.info(message) })
+
   const shutdown = createShutdown({
     running,
     graceMs: config.graceMs ?? 30_000,
     async finish() {
-      await rounds?.stop()
+      await Promise.all([rounds?.stop(), pruning.stop()])
       running.stop()
       chainCheck.stop()
       await ledger.close()
@@ -279,9 +282,9 @@ export function createPaywall(config: PaywallConfig): Paywall {
       const { contract } = deployment
       logger.info('ready', { provider, chainId, contract, secp256k1: secp256k1.name, relay: Boolean(relay) })
     },
-    async endpoints(request) {
+    async endpoints(request, asker) {
       try {
-        return await shutdown.during(() => endpoints(request))
+        return await shutdown.during(() => endpoints(request, asker))
       } catch {
         return refusal({ code: 'unavailable', message: 'The provider cannot answer at the moment.' })
       }
@@ -289,6 +292,6 @@ export function createPaywall(config: PaywallConfig): Paywall {
     rounds,
     close: () => shutdown.close(),
   }
-  const endpoints = createEndpoints(paywall)
+  const endpoints = createEndpoints(paywall, createRateLimits(limitsOfRaises(config.limits)))
   return paywall
 }

@@ -12,11 +12,12 @@ export type RunningPayments = {
   stop(): void
 }
 
-/** A reservation is a lease of a minute; this is a third of it. */
-const renewalMs = 20_000
-
-/** One timer renews the reservations of all of them, however slowly their clients read. */
-export function createRunningPayments(): RunningPayments {
+/**
+ * One timer renews the reservations of all of them, however slowly their clients read.
+ *
+ * @param renewalMs A reservation is a lease of a minute; this is a third of it.
+ */
+export function createRunningPayments(renewalMs = 20_000): RunningPayments {
   const channels = new Map<Hex, Set<Payment>>()
   /** Those that the timer has seen before: only what takes long is renewed. */
   let seen = new Set<Payment>()

@@ -78,11 +78,19 @@ export function createBegin(options: {
     if (malformed) return refused(problem(400, 'invalid_request', `${keyName} ${malformed}.`))
     const admission = await admit(parsed.voucher, remoteAddress)
     if (!admission.ok) return refuse(admission.rejection)
-    const taken = limits.take(admission.channel.channelId)
+    const { channelId } = admission.channel
+    // Whoever has seen a voucher can send it again, with a slow body: neither that nor an old answer takes a ticket.
+    const read =
+      keyText === null ? undefined : await readKey(request, keyText, { maxBytes: maxBodyBytes, source: body })
+    if (read && !read.ok) return refused(read.response)
+    const key = read?.key
+    const given = key && (await answered(channelId, key))
+    if (given) return refused(given)
+    const taken = limits.take(channelId)
     if (!taken.ok) return refused(plainRefusal(tooManyRequests, undefined, taken.retryAfterSeconds))
     const { ticket } = taken
     try {
-      const beginning = await reserveAdmitted(request, quote, admission, keyText, body, ticket)
+      const beginning = await reserveAdmitted(request, quote, admission, key, ticket)
       if (beginning.ok && limits.countsConcurrent) beginning.payment.settled.then(ticket.end, ticket.end)
       else if (!beginning.ok) ticket.end()
       return beginning
@@ -96,25 +104,16 @@ export function createBegin(options: {
     request: RequestHead,
     quote: ReturnType<typeof inSteps>,
     { channel, voucher }: Extract<Admission, { ok: true }>,
-    keyText: string | null,
-    body: BodySource | undefined,
+    key: IdempotencyKey | undefined,
     ticket: Ticket,
   ): Promise<Beginning> {
     const refuse = (rejection: Rejection.Rejection) =>
       refused(paymentRequired.refuse(originOf(request), rejection))
     const { channelId } = channel
-    let key: IdempotencyKey | undefined
-    if (keyText !== null) {
-      const read = await readKey(request, keyText, { maxBytes: maxBodyBytes, source: body })
-      if (!read.ok) return refused(read.response)
-      const given = await answered(channelId, read.key)
-      if (given) return refused(given)
-      key = read.key
-    }
     const reserved = await ledger.reserve({ channel, voucher, quote: quote.first, key })
     if (!reserved.ok) {
-      // Whoever has seen a voucher can send it again: that takes nothing of its channel's share.
-      if (reserved.code === 'invalid_nonce') ticket.giveBack()
+      // Nothing was burned by any other refusal: what anybody can repeat takes nothing of its channel's share.
+      if (reserved.code !== 'insufficient_funds') ticket.giveBack()
       // A request of the same key and voucher may have ended since.
       const given = key && (await answered(channelId, key))
       return given ? refused(given) : refuse(ledgerRejection(reserved.code, reserved.state, quote))

@@ -11,27 +11,29 @@ export type CloseResult = Closing | { rejection: Rejection.Rejection }
 /** How long a close request waits for the requests that run on its channel. */
 const drainMs = 20_000
 
-/** Freezes a channel, waits for what runs on it, and settles it. Concurrent calls share one attempt. */
+/**
+ * Freezes a channel, waits for what runs on it (at most `patienceMs`), and settles it. Concurrent calls share one attempt.
+ */
 export function createChannelCloser(options: {
   deployment: Deployment.Deployment
   ledger: Ledger
   settlement: Settlement
   running: RunningPayments
-}): (channel: Channel.Channel) => Promise<CloseResult> {
+}): (channel: Channel.Channel, patienceMs?: number) => Promise<CloseResult> {
   const { deployment, ledger, settlement, running } = options
   const attempts = new Map<Hex, Promise<CloseResult>>()
 
-  async function freezeAndSettle(channel: ChannelFacts): Promise<CloseResult> {
+  async function freezeAndSettle(channel: ChannelFacts, patienceMs: number): Promise<CloseResult> {
     await ledger.freeze(channel)
     for (const payment of running.on(channel.channelId)) payment.abort()
-    if (await untilDrained(channel)) return settlement.close(channel.channelId)
+    if (await untilDrained(channel, patienceMs)) return settlement.close(channel.channelId)
     const message = 'The channel is frozen, but requests still run on it. Ask again in a moment.'
     return { rejection: { code: 'unavailable', message } }
   }
 
   /** Waits until nothing is reserved, here or in another process, and the final amount is fixed. */
-  async function untilDrained(channel: ChannelFacts): Promise<boolean> {
-    const deadline = Date.now() + drainMs
+  async function untilDrained(channel: ChannelFacts, patienceMs: number): Promise<boolean> {
+    const deadline = Date.now() + patienceMs
     while (!(await isDrained(channel))) {
       if (Date.now() > deadline) return false
       const here = Array.from(running.on(channel.channelId), (payment) => payment.settled)
@@ -49,10 +51,10 @@ export function createChannelCloser(options: {
     return (await ledger.freeze(channel)).reserved === 0n
   }
 
-  return (channel) => {
+  return (channel, patienceMs = drainMs) => {
     const under = attempts.get(channel.id)
     if (under) return under
-    const attempt = freezeAndSettle({ ...channel, channelId: channel.id }).finally(() =>
+    const attempt = freezeAndSettle({ ...channel, channelId: channel.id }, patienceMs).finally(() =>
       attempts.delete(channel.id),
     )
     attempts.set(channel.id, attempt)

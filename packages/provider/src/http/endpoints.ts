@@ -21,18 +21,36 @@ import { readJson } from './body.ts'
 import { isPreflight, preflight } from './cors.ts'
 import { documentation } from './documentation.ts'
 import type { Paywall } from './Paywall.ts'
-import { closed, ledgerRejection } from './rejections.ts'
+import { toResponse } from './PlainAnswer.ts'
+import type { RateLimits } from './rateLimits.ts'
+import { closed, ledgerRejection, tooManyRequests } from './rejections.ts'
 import { relayResponse } from './relayResponse.ts'
 import { pathOf } from './requestUrl.ts'
-import { json, problem, refusal } from './responses.ts'
+import { json, plainRefusal, problem, refusal } from './responses.ts'
+
+const wrongSigner =
+  'The request is not signed by the channel’s consumer, nor by a session key whose proof is known.'
 
 /** A voucher without a request is refused for no quote. */
 const noQuote = { most: 0n, first: 0n }
 
-type Route = (request: Request) => Response | undefined | Promise<Response | undefined>
+/** What an adapter knows of a request beside it. */
+export type Asker = {
+  /** Who asks. Trap: leave it out behind a proxy, unless it is the client's true address. */
+  remoteAddress?: string | undefined
+}
 
-/** A handler that answers the protocol's routes and leaves all others alone. */
-export function createEndpoints(paywall: Paywall): (request: Request) => Promise<Response | undefined> {
+type Route = (request: Request, asker: Asker) => Response | undefined | Promise<Response | undefined>
+
+/**
+ * A handler that answers the protocol's routes and leaves all others alone.
+ *
+ * @param raises Limits of vouchers that come without a request: each is a durable write.
+ */
+export function createEndpoints(
+  paywall: Paywall,
+  raises: RateLimits,
+): (request: Request, asker?: Asker) => Promise<Response | undefined> {
   const { config, deployment, domainSeparator, provider, ledger } = paywall
   const models = Object.entries(config.models ?? {})
   const startedAt = Math.floor(Date.now() / 1_000)
@@ -82,38 +100,45 @@ export function createEndpoints(paywall: Paywall): (request: Request) => Promise
     channelId: Hex,
     action: ChannelRequest.Action,
     fields: unknown,
+    { remoteAddress }: Asker,
   ): Promise<{ ok: true; channel: KnownChannel } | { ok: false; response: Response }> {
     const refuse = (code: Rejection.Code, message: string) =>
       ({ ok: false, response: refusal({ code, message }) }) as const
-    const found = await paywall.lookUp(channelId)
+    const isUnsigned = action === 'close' && config.allowUnsignedClose && !hasSignature(fields)
+    // The chain is asked only about channels for which somebody has signed something.
+    const proven = isUnsigned ? undefined : signerOf(channelId, action, fields)
+    if (proven && 'problem' in proven) return refuse('invalid_signature', proven.problem)
+    const found = await paywall.lookUp(channelId, remoteAddress)
     const channel = 'channel' in found ? found.channel : await remembered(channelId)
     if (!channel)
       return { ok: false, response: refusal((found as { rejection: Rejection.Rejection }).rejection) }
     if (channel.provider.toLowerCase() !== provider.toLowerCase()) {
       return refuse('wrong_provider', 'This channel pays another provider.')
     }
-    if (action === 'close' && config.allowUnsignedClose && !hasSignature(fields)) return { ok: true, channel }
+    if (proven && !SessionKey.accept(proven.signed, channel, deployment)) {
+      return refuse('invalid_signature', wrongSigner)
+    }
+    return { ok: true, channel }
+  }
+
+  /** Who has signed for an action, or what is wrong with that. */
+  function signerOf(
+    channelId: Hex,
+    action: ChannelRequest.Action,
+    fields: unknown,
+  ): { signed: SessionKey.Signed } | { problem: string } {
     let proof: { deadline: bigint; signature: Hex }
     try {
       proof = ChannelRequest.fromJson(fields)
     } catch {
-      return refuse(
-        'invalid_signature',
-        `Sign a ChannelRequest for the action "${action}": send deadline and signature.`,
-      )
+      return { problem: `Sign a ChannelRequest for the action "${action}": send deadline and signature.` }
     }
     if (!ChannelRequest.isTimely(proof.deadline, paywall.now())) {
-      return refuse('invalid_signature', 'The deadline must lie ahead, by at most five minutes.')
+      return { problem: 'The deadline must lie ahead, by at most five minutes.' }
     }
     const digest = ChannelRequest.digest({ channelId, action, deadline: proof.deadline }, domainSeparator)
     const signed = SessionKey.recover(digest, proof.signature, paywall.secp256k1)
-    if (!signed || !SessionKey.accept(signed, channel, deployment)) {
-      return refuse(
-        'invalid_signature',
-        'The request is not signed by the channel’s consumer, nor by a session key whose proof is known.',
-      )
-    }
-    return { ok: true, channel }
+    return signed ? { signed } : { problem: wrongSigner }
   }
 
   /** A channel that is closed on chain by now, as the ledger has it: repeats of a close get the same answer. */
@@ -122,16 +147,16 @@ export function createEndpoints(paywall: Paywall): (request: Request) => Promise
     return state && { ...state, id: state.channelId }
   }
 
-  async function channelState(request: Request, id: string): Promise<Response> {
+  async function channelState(request: Request, id: string, asker: Asker): Promise<Response> {
     const channelId = Channel.parseId(id)
-    const asked = await authenticate(channelId, 'state', parseJson(request.headers.get(Wire.request)))
+    const asked = await authenticate(channelId, 'state', parseJson(request.headers.get(Wire.request)), asker)
     if (!asked.ok) return asked.response
     const state = await ledger.get(channelId)
     const { channel } = asked
     return json(describe(state ?? channel), 200, { 'Cache-Control': 'private, no-store' })
   }
 
-  async function raise(request: Request): Promise<Response> {
+  async function raise(request: Request, { remoteAddress }: Asker): Promise<Response> {
     const body = request.headers.has(Wire.names.voucher[0]) || request.headers.has(Wire.names.voucher[1])
     let headers: Pick<Headers, 'get'> = request.headers
     if (!body) {
@@ -142,10 +167,16 @@ export function createEndpoints(paywall: Paywall): (request: Request) => Promise
     }
     const parsed = Wire.parseVoucher(headers)
     if (!parsed.ok) return refusal({ code: parsed.code, message: parsed.message })
-    const admission = await paywall.admit(parsed.voucher)
+    const admission = await paywall.admit(parsed.voucher, remoteAddress)
     if (!admission.ok) return refusal(admission.rejection)
+    const taken = raises.take(admission.channel.channelId)
+    if (!taken.ok) return toResponse(plainRefusal(tooManyRequests, undefined, taken.retryAfterSeconds))
     const raised = await ledger.raise(admission)
-    if (!raised.ok) return refusal(ledgerRejection(raised.code, raised.state, noQuote))
+    if (!raised.ok) {
+      // Nothing was written: whoever has seen a voucher can send it again.
+      taken.ticket.giveBack()
+      return refusal(ledgerRejection(raised.code, raised.state, noQuote))
+    }
     paywall.lines.wake(raised.state.channelId)
     const { channelId, authorized, charged, reserved, deposit } = raised.state
     return json({
@@ -157,11 +188,11 @@ export function createEndpoints(paywall: Paywall): (request: Request) => Promise
     })
   }
 
-  async function closeChannel(request: Request): Promise<Response> {
+  async function closeChannel(request: Request, asker: Asker): Promise<Response> {
     const body = await readJson(request)
     if (!body.ok) return problem(body.status, 'invalid_request', body.message)
     const channelId = Channel.parseId((body.value as { channelId?: unknown } | null)?.channelId)
-    const asked = await authenticate(channelId, 'close', body.value)
+    const asked = await authenticate(channelId, 'close', body.value, asker)
     if (!asked.ok) return asked.response
     if (!Deployment.has(deployment, 'cooperativeClose')) {
       return problem(
@@ -202,7 +233,12 @@ export function createEndpoints(paywall: Paywall): (request: Request) => Promise
 
   const docs = (request: Request) =>
     new Response(documentation(paywall, paywall.originOf(request)), {
-      headers: { 'Content-Type': 'text/plain; charset=utf-8', 'Access-Control-Allow-Origin': '*' },
+      headers: {
+        'Content-Type': 'text/plain; charset=utf-8',
+        'Access-Control-Allow-Origin': '*',
+        // It names the origin that it was asked at: where that is taken from the request, a cache must not give it to others.
+        'Cache-Control': 'no-store',
+      },
     })
 
   const admin = config.adminToken ? createAdminRoutes(paywall, config.adminToken) : undefined
@@ -220,15 +256,15 @@ export function createEndpoints(paywall: Paywall): (request: Request) => Promise
   /** What begins something new. */
   const beginning = new Set(['POST /v1/close-channel', 'POST /v1/open', 'POST /v1/admin/claim'])
 
-  return async (request) => {
+  return async (request, asker = {}) => {
     const pathname = pathOf(request.url)
     const name = `${request.method === 'HEAD' ? 'GET' : request.method} ${pathname}`
     const route = routes.get(name)
     const state = /^\/v1\/channels\/([^/]+)$/.exec(pathname)
     try {
       if (paywall.isClosing && beginning.has(name)) return refusal(closed)
-      if (route) return await route(request)
-      if (state?.[1] && request.method === 'GET') return await channelState(request, state[1])
+      if (route) return await route(request, asker)
+      if (state?.[1] && request.method === 'GET') return await channelState(request, state[1], asker)
       if (pathname.startsWith('/v1/admin/') || pathname === '/metrics')
         return await admin?.(request, pathname)
       if (isPreflight(request)) return preflight()

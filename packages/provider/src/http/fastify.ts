@@ -73,7 +73,7 @@ function knownOf(request: FastifyRequest): Known {
   const { protocol, host, raw, body, ips, ip } = request
   return {
     target: { protocol, host, path: raw.url ?? '/' },
-    parsed: body ?? undefined,
+    parsed: body,
     // Fastify has `ips` only where it was told which proxies to trust.
     remoteAddress: ips ? ip : undefined,
   }

@@ -57,16 +57,26 @@ export async function readKey(
 async function bodyOf(
   request: RequestHead,
   { maxBytes, source }: { maxBytes: number; source?: BodySource | undefined },
-): Promise<Body | { ok: false; status: 413; message: string }> {
+): Promise<Body> {
   if (!source) {
     if (!(request instanceof Request)) throw new BodyUnavailableError()
     return readBody(copyOf(request), maxBytes)
   }
-  const bytes = source instanceof Uint8Array ? source : await source()
+  const bytes = source instanceof Uint8Array ? source : await readFrom(source)
+  if (!bytes) return { ok: false, status: 400, message: 'The body cannot be read.' }
   if (bytes.length > maxBytes) {
     return { ok: false, status: 413, message: `The body is larger than ${maxBytes} bytes.` }
   }
   return { ok: true, bytes: bytes as Uint8Array<ArrayBuffer> }
+}
+
+/** What a source has, or nothing when it fails, as it does when the client leaves. */
+async function readFrom(source: Exclude<BodySource, Uint8Array>): Promise<Uint8Array | undefined> {
+  try {
+    return await source()
+  } catch {
+    return undefined
+  }
 }
 
 function copyOf(request: Request): Request {

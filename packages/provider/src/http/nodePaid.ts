@@ -46,8 +46,14 @@ export async function beginOnNode(
     bodyAndAddress(paywall, head, req, parsed, remoteAddress),
   )
   if (beginning.ok) {
-    holdAnswer(res, beginning.payment)
-    return beginning.payment
+    const { payment } = beginning
+    if (!res.destroyed) {
+      holdAnswer(res, payment)
+      return payment
+    }
+    // The client left meanwhile: nobody is to work for it.
+    await payment.settle(false).catch(() => {})
+    return undefined
   }
   if (!beginning.plain) return answered(res, beginning.response)
   sendPlain(res, beginning.plain)
@@ -59,12 +65,12 @@ export async function answerEndpoint(
   paywall: Paywall,
   req: IncomingMessage,
   res: ServerResponse,
-  { target, parsed }: Known,
+  { target, parsed, remoteAddress }: Known,
 ): Promise<boolean> {
   const head = headOf(req, target)
   if (head && !mayBeEndpoint(head)) return false
   const request = head && requestOf(head, req, parsed)
-  const response = request ? await paywall.endpoints(request) : malformed()
+  const response = request ? await paywall.endpoints(request, { remoteAddress }) : malformed()
   if (!response) return false
   await sendResponse(res, response)
   return true

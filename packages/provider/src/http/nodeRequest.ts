@@ -111,6 +111,8 @@ function wasRead(req: IncomingMessage): boolean {
 
 function peek(req: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
+    // Then nothing tells of its end any more.
+    if (req.destroyed && !req.complete) return reject(new Error('The client is gone.'))
     const chunks: Buffer[] = []
     let size = 0
     const settle = () => {

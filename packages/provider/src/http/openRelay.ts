@@ -200,15 +200,18 @@ export function createOpenRelay(
         )
       }
     }
-    return inTurn(async () => {
-      const sent = pending.get(channelId)
-      if (sent) return outcome(channelId, sent)
+    const sent = await inTurn(async (): Promise<Relayed | Hex> => {
+      const before = pending.get(channelId)
+      if (before) return before
       if (await exists(channelId)) return { ok: true, channelId }
       return judgeTime(request) ?? send(request, channelId)
     })
+    // Out of turn: one that is not mined must not hold up claims.
+    return typeof sent === 'string' ? outcome(channelId, sent) : sent
   }
 
-  async function send(request: GaslessOpen.GaslessOpen, channelId: Hex): Promise<Relayed> {
+  /** The hash of the transaction, or why there is none. */
+  async function send(request: GaslessOpen.GaslessOpen, channelId: Hex): Promise<Relayed | Hex> {
     const { validAfter, validBefore, signature, ...opening } = request
     const call = {
       address: deployment.contract,
@@ -250,7 +253,7 @@ export function createOpenRelay(
       maxPriorityFeePerGas,
     })
     remember(pending, channelId, txHash)
-    return outcome(channelId, txHash)
+    return txHash
   }
 
   /** What became of a transaction of ours, read from its receipt. */

@@ -101,6 +101,17 @@ export function createRateLimits(
   }
 }
 
+/** Vouchers that may come beside each request: a stream asks for one after the other. */
+const raisesPerRequest = 10
+
+/**
+ * The limits of vouchers that come without a request, where requests have some. A budget of their own: a request that waits for
+ * its voucher is one of those at work already.
+ */
+export function limitsOfRaises({ requestsPerMinute }: LimitsInput = {}): LimitsInput {
+  return requestsPerMinute ? { requestsPerMinute: raisesPerRequest * requestsPerMinute } : {}
+}
+
 function assertLimit(name: keyof LimitsInput, value: number | undefined): void {
   if (value === undefined || (Number.isSafeInteger(value) && value > 0)) return
   throw new DrainError('invalid_limit', `limits.${name} is ${value}.`, {

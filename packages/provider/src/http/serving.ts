@@ -3,9 +3,10 @@ import type { Begin, RequestOptions } from './beginning.ts'
 import { isPreflight, preflight } from './cors.ts'
 import type { Payment } from './Payment.ts'
 import { readAnswer } from './readAnswer.ts'
+import { rejectionOf } from './rejections.ts'
 import { problem, refusal } from './responses.ts'
 import type { RequestQuote } from './StreamQuote.ts'
-import { withCosts } from './withCosts.ts'
+import { sendable, withCosts } from './withCosts.ts'
 
 /** Does the work of a paid request. */
 export type PaidHandler = (payment: Payment) => Response | Promise<Response>
@@ -31,22 +32,19 @@ export function createHandle(begin: Begin, maxAnswerBytes: number): Handle {
     const { payment } = beginning
     let response: Response
     try {
-      response = await work(payment)
+      response = sendable(await work(payment))
     } catch {
-      // A stream that was begun would wait for a reader.
-      if (payment.isDeferred) payment.abort()
-      response = problem(500, 'internal_error', 'The request failed and is not charged.', 'api_error')
+      response = failed()
     }
     try {
-      return payment.isDeferred
-        ? await withStream(request, response, payment)
-        : await settled(response, payment)
-    } catch {
+      if (!payment.isDeferred) return await settled(response, payment)
+      if (isDeferredTo(payment, response)) return await withStream(request, response, payment)
+      // A stream that was begun and isn't the answer would wait for a reader.
+      payment.abort()
+      return withCosts(response, await payment.settled)
+    } catch (error) {
       await response.body?.cancel().catch(() => {})
-      return refusal({
-        code: 'unavailable',
-        message: 'The ledger is out of reach; the request is not charged.',
-      })
+      return refusal(rejectionOf(error))
     }
   }
 
@@ -63,13 +61,21 @@ export function createHandle(begin: Begin, maxAnswerBytes: number): Handle {
       return withCosts(response, await payment.settle(succeeded))
     }
     const read = await readAnswer(response, maxAnswerBytes).catch(() => undefined)
-    if (read) return withCosts(read.response, await payment.settle(succeeded, read.answer))
+    if (read) return withCosts(sendable(read.response), await payment.settle(succeeded, read.answer))
     // Its body failed before anything was sent.
-    const failed = problem(500, 'internal_error', 'The request failed.', 'api_error')
-    return withCosts(failed, await payment.settle(false))
+    return withCosts(failed(), await payment.settle(false))
   }
 
   return handle
+}
+
+function failed(): Response {
+  return problem(500, 'internal_error', 'The request failed.', 'api_error')
+}
+
+/** Whether a response is the stream that settles its payment, or somebody on the way reads that. */
+function isDeferredTo({ deferredTo }: Payment, response: Response): boolean {
+  return deferredTo === undefined || deferredTo.locked || deferredTo === response.body
 }
 
 /** Events that the handler sends by itself: keeping them would hold them back. */

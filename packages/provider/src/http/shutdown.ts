@@ -53,7 +53,7 @@ export function createShutdown(options: {
     for (const payment of running.all()) payment.abort()
     await untilIdle(stopMs)
     // Work that doesn't listen is not charged, unless it has reported a cost: its reservation is given back.
-    await Promise.allSettled([...running.all()].map((payment) => payment.settle(false)))
+    await Promise.allSettled([...running.all()].map((payment) => payment.cutOff()))
     await finish()
   }
 

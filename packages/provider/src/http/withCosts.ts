@@ -5,16 +5,30 @@ import { allowOrigin } from './cors.ts'
 /** Responses that carry costs already: a handler may answer twice with the same one, if it has no body. */
 const priced = new WeakSet<Response>()
 
-/** A paid response with what it cost, or with its channel where a stream tells the cost at its end. */
-export function withCosts(response: Response, costs: Wire.Costs | { channelId: Hex }): Response {
-  if (priced.has(response)) return withCosts(copyOf(response), costs)
-  const { headers } = response
+/** What servers put in the place of `Response` is made whole when somebody asks for its body; the platform's own is anyway. */
+const platform = Object.getPrototypeOf(Response.error())
+
+/**
+ * A response that can be sent, and take costs: do this before anything is charged for it.
+ * @throws {TypeError | RangeError} When it can't be sent: its body was read, or it has no status.
+ */
+export function sendable(response: Response): Response {
+  if (Object.getPrototypeOf(response) === platform && (response.bodyUsed || response.body?.locked)) {
+    throw new TypeError('The body of the response was read.')
+  }
+  if (priced.has(response) || response.status < 200) return copyOf(response)
   try {
-    allowOrigin(headers)
+    allowOrigin(response.headers)
+    return response
   } catch {
     // Responses of `fetch` and redirects can't be changed.
-    return withCosts(copyOf(response), costs)
+    return copyOf(response)
   }
+}
+
+/** A `sendable` response with what it cost, or with its channel where a stream tells the cost at its end. */
+export function withCosts(response: Response, costs: Wire.Costs | { channelId: Hex }): Response {
+  const { headers } = response
   if ('cost' in costs) Wire.writeCosts(headers, costs)
   else for (const name of Wire.names.channel) headers.set(name, costs.channelId)
   if (!headers.has('Cache-Control')) headers.set('Cache-Control', 'private')
@@ -23,5 +37,7 @@ export function withCosts(response: Response, costs: Wire.Costs | { channelId: H
 }
 
 function copyOf({ body, status, statusText, headers }: Response): Response {
-  return new Response(body, { status, statusText, headers })
+  const copy = new Response(body, { status, statusText, headers })
+  allowOrigin(copy.headers)
+  return copy
 }

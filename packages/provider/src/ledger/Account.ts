@@ -194,7 +194,8 @@ export function reserve(
   }
   const raised = raise(account, voucher)
   if (raised.refusal) return raised
-  const room = makeRoom(leases)
+  // One of the same key that ran out has lost its request to this one: charged late, it would be paid for twice.
+  const room = makeRoom(key ? leases.filter((lease) => lease.key?.id !== key.id) : leases)
   if (!room) return { account, refusal: 'rate_limited' }
   const lease: Lease = { nonce: voucher.nonce, held: 0n, captured: 0n, stage: 'live', endsAt, key }
   const step = hold(raised.account, lease, quote)
@@ -323,15 +324,17 @@ export function bookDay(before: Account, after: Account, now: number): { account
 }
 
 /**
- * Whether the account can be forgotten: its channel was closed, or expired with nothing left to claim, long enough ago
- * for reorgs and for questions. Its id can never be served again. An alarm is kept until somebody has looked.
+ * Whether the account can be forgotten: its channel expired, and was closed or never charged, long enough ago for reorgs and
+ * for questions. Its id can never be served again. One that was claimed from and may still be on chain is kept: found there
+ * again it would look like the claim of a ledger that lost its data. So is an alarm, until somebody has looked.
  */
 export function isOver(account: Account, now: number): boolean {
   if (account.alarm || account.reserved > 0n) return false
   const longAgo = toSeconds(now) - keptAfterEnd
+  // Before its expiry another process may still take a closed channel for an open one.
+  if (account.expiry >= longAgo) return false
   if (account.status === 'closed') return account.closedAt !== undefined && account.closedAt < longAgo
-  const isPaid = account.charged <= account.claimed && account.claiming <= account.claimed
-  return isPaid && account.expiry < longAgo
+  return account.charged === 0n && account.claimed === 0n && account.claiming === 0n
 }
 
 /** What the vouchers leave for another reservation. */

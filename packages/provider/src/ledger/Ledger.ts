@@ -44,7 +44,8 @@ export interface Ledger {
    * With `hold` the rest is set to that: raised as far as the vouchers cover it and the channel is open, or lowered. The
    * capture is not refused when it can't be raised: look at `held`.
    *
-   * `outcome` is kept with the final capture, in the same step, for retries under the key that was reserved with.
+   * `outcome` is kept with the final capture, in the same step, for retries under the key that was reserved with; not when
+   * the lease had run out and `actual` could not be charged in full.
    *
    * If the lease has run out, it charges what the channel can still bear, and nothing once it is closing.
    */

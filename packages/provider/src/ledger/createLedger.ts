@@ -35,6 +35,7 @@ export function createLedger(
 ): Ledger {
   const { log, keepOutcomesMs = Day.milliseconds } = options
   const provider = checkHex('provider', options.identity.provider, 20)
+  checkDuration('outcome is kept', keepOutcomesMs)
 
   type Scene = {
     account: Account.Account
@@ -114,7 +115,7 @@ export function createLedger(
       const paid = checkVoucher(voucher)
       const checkedKey = key && checkKey(key)
       checkAmount('quote', quote)
-      checkLease(leaseMs)
+      checkDuration('lease lasts', leaseMs)
       const step = await operate(channel, ({ now, ...record }) =>
         Account.reserve(record, { voucher: paid, quote, endsAt: now + leaseMs, key: checkedKey }),
       )
@@ -133,7 +134,7 @@ export function createLedger(
     },
 
     async renew(reservationId, leaseMs = defaultLeaseMs) {
-      checkLease(leaseMs)
+      checkDuration('lease lasts', leaseMs)
       return toResult(
         await onLease(reservationId, (account, lease, now) => Account.renew(account, lease, now + leaseMs)),
       )
@@ -147,7 +148,9 @@ export function createLedger(
       if (!final && outcome) throw new LedgerUsageError('An outcome comes with the final capture.')
       const step = await onLease(reservationId, (account, lease, now) => {
         const captured = Account.capture(account, lease, actual, { final, hold })
-        if (!outcome || !lease.key) return captured
+        // What was not paid for in full is not given again for nothing.
+        const isPaid = lease.stage === 'live' || captured.lease.captured >= actual
+        if (!outcome || !lease.key || !isPaid) return captured
         const { id, fingerprint } = lease.key
         const endsAt = now + keepOutcomesMs
         return { ...captured, outcome: { keyId: id, fingerprint, response: outcome, endsAt } }
@@ -329,9 +332,14 @@ function checkAmount(what: string, amount: bigint): void {
   if (amount < 0n) throw new LedgerUsageError(`The ${what} is ${amount}; it can't be negative.`)
 }
 
-function checkLease(leaseMs: number): void {
-  if (!Number.isSafeInteger(leaseMs) || leaseMs <= 0)
-    throw new LedgerUsageError(`A lease lasts a whole number of milliseconds, not ${leaseMs}.`)
+/** Ten years: whatever is added to it, stores can hold it. */
+const longest = 10 * 366 * Day.milliseconds
+
+function checkDuration(what: string, ms: number): void {
+  if (!Number.isSafeInteger(ms) || ms <= 0 || ms > longest)
+    throw new LedgerUsageError(
+      `How long a ${what} is a whole number of milliseconds, at most ten years, not ${ms}.`,
+    )
 }
 
 function parseReservationId(reservationId: ReservationId): { channelId: Hex; nonce: bigint } {

@@ -17,7 +17,8 @@ type Operation = {
 export type GroupCommit = {
   /** Resolves after the COMMIT of what it wrote. @throws LedgerUnavailableError */
   run<result>(work: Work<result>): Promise<result>
-  close(): Promise<void>
+  /** Commits what was asked for before; what comes later is refused. The database stays open. */
+  close(): void
 }
 
 /**
@@ -25,11 +26,12 @@ export type GroupCommit = {
  * fsync. A promise resolves only after COMMIT. An operation that throws by itself has written nothing and rejects
  * alone; a failure of the store rolls back and rejects the whole batch.
  *
- * `begun` is called at the start of each transaction, `undone` when one was rolled back.
+ * `begun` is called at the start of each transaction, `undone` when one was rolled back, `done` with the number of writing
+ * operations after its COMMIT.
  */
 export function groupCommit(
   database: Database,
-  { begun, undone }: { begun: () => void; undone: () => void },
+  { begun, undone, done }: { begun: () => void; undone: () => void; done: (writes: number) => void },
 ): GroupCommit {
   const begin = database.prepare('BEGIN IMMEDIATE')
   const commit = database.prepare('COMMIT')
@@ -37,6 +39,7 @@ export function groupCommit(
   const queue: Operation[] = []
   let isScheduled = false
   let isClosed = false
+  let writes = 0
 
   function schedule(): void {
     if (isScheduled || queue.length === 0) return
@@ -53,13 +56,16 @@ export function groupCommit(
     try {
       begin.run()
       begun()
+      writes = 0
       const settled = batch.map(runOne)
       commit.run()
       for (const settle of settled) settle()
     } catch (cause) {
       undo()
       for (const { reject } of batch) reject(new LedgerUnavailableError('it cannot be written', cause))
+      return
     }
+    done(writes)
   }
 
   function undo(): void {
@@ -79,7 +85,10 @@ export function groupCommit(
       if (!database.inTransaction) throw step.error
       return () => reject(toLedgerError(step.error, 'it cannot be read'))
     }
-    step.write?.()
+    if (step.write) {
+      step.write()
+      writes += 1
+    }
     return () => resolve(step.result as never)
   }
 
@@ -90,11 +99,9 @@ export function groupCommit(
         queue.push({ work, resolve, reject })
         schedule()
       }),
-    async close() {
-      if (isClosed) return
+    close() {
       isClosed = true
       while (queue.length > 0) runBatch()
-      database.close()
     },
   }
 }

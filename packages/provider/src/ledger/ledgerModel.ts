@@ -57,6 +57,8 @@ export function ledgerModel(deposit: bigint, now: () => number) {
       const raised = raise(voucher)
       if (!raised.ok) return raised
       if (quote > free()) return refuse('insufficient_funds')
+      for (const late of reservations.values())
+        if (key && late.is === 'expired' && late.key?.id === key.id) late.is = 'over'
       reservations.set(voucher.nonce, { held: quote, captured: 0n, endsAt: now() + leaseMs, is: 'live', key })
       return done
     },

@@ -14,7 +14,6 @@ const restore =
 export type DatabaseOptions = {
   tables: Tables
   identity: LedgerIdentity
-  timeoutMs: number
   restored: 'freeze' | 'trust'
   allowFsyncOff: boolean
   log: (message: string) => void
@@ -32,7 +31,6 @@ export function postgresDatabase(options: DatabaseOptions) {
    */
   async function examine(session: Session, server: string): Promise<void> {
     const name = `in schema ${tables.schema} of ${server}`
-    await set(session, options.timeoutMs)
     const facts = await lookAt(session, tables)
     assertFit(facts, name, options.allowFsyncOff)
     const cluster = await clusterOf(session, facts)
@@ -122,34 +120,11 @@ function toOrigin(cluster: string, mark: string): string {
 
 /** The version changes with the row, so that no process writes what it decided on the row before. */
 function freeze({ channels }: Tables): string {
-  const version = "('x' || right(replace(gen_random_uuid()::text, '-', ''), 16))::bit(64)::bigint"
+  const version = "('x'::text || right(replace(gen_random_uuid()::text, '-', ''), 16))::bit(64)::bigint"
   return `
     WITH frozen AS (
       UPDATE ${channels} SET status = 'closing', version = ${version} WHERE status = 'open' RETURNING 1
     ) SELECT count(*) FROM frozen`
-}
-
-/**
- * What a session must not leave to the server's configuration. Plans are kept, and made while the ledger may still be small:
- * none may read a whole table, however small that is.
- */
-async function set(session: Session, timeoutMs: number): Promise<void> {
-  const settings = {
-    // A commit is told once it is on disk.
-    synchronous_commit: 'on',
-    default_transaction_isolation: 'read committed',
-    statement_timeout: String(timeoutMs),
-    // A process that stops between locking a channel and writing it holds up the others for this long.
-    idle_in_transaction_session_timeout: String(Math.ceil(timeoutMs / 2)),
-    plan_cache_mode: 'force_generic_plan',
-    enable_seqscan: 'off',
-    enable_hashjoin: 'off',
-    enable_mergejoin: 'off',
-    enable_material: 'off',
-    jit: 'off',
-  }
-  const list = Object.keys(settings).map((name, index) => `set_config('${name}', $${index + 1}, false)`)
-  await session.query({ text: `SELECT ${list.join(', ')}`, values: Object.values(settings) })
 }
 
 type Facts = {
@@ -232,7 +207,7 @@ async function clusterOf(session: Session, { database }: Facts): Promise<string>
   try {
     const { rows } = await session.query<{ cluster: string }>({
       text: `
-        SELECT system_identifier || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8) AS cluster
+        SELECT system_identifier::text || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8) AS cluster
         FROM pg_control_system()`,
     })
     return `${rows[0]?.cluster} ${database}`
@@ -250,7 +225,7 @@ async function inTransaction<result>(
 ): Promise<result> {
   await session.query({ text: 'BEGIN; SET LOCAL statement_timeout = 0' })
   await session.query({
-    text: 'SELECT pg_advisory_xact_lock(hashtextextended($1, 0))',
+    text: 'SELECT pg_advisory_xact_lock(hashtextextended($1, 0::bigint))',
     values: [`drain ledger ${schema}`],
     timeoutMs: longMs,
   })

@@ -1,10 +1,10 @@
-import type { Account } from './Account.ts'
 import * as Day from './Day.ts'
-import type { ChannelFilter, ChargedDay, ClaimRecord, DayRange, LedgerTotals } from './Ledger.ts'
+import type { ChargedDay, ClaimRecord, DayRange, LedgerTotals } from './Ledger.ts'
 import { longMs } from './postgresDatabase.ts'
 import type { PostgresPool } from './postgresPool.ts'
-import { type ChannelRow, type ClaimRow, toClaim, toHex, toRecord } from './postgresRows.ts'
+import { type ClaimRow, toClaim, toHex } from './postgresRows.ts'
 import type { Tables } from './postgresSchema.ts'
+import { skipDamaged } from './skipDamaged.ts'
 
 /** How many rows are read in one go: some ten milliseconds. */
 const pageSize = 1000
@@ -12,25 +12,15 @@ const pageSize = 1000
 /** The last of days and of seconds that the tables can hold. */
 const lastDay = 2 ** 31 - 1
 
-/** What goes through all channels, days or claims, in portions that each take a connection for a moment only. */
-export function postgresLists(pool: PostgresPool, tables: Tables) {
-  /** Goes by the number of the row, so that a portion costs the same however few of its rows match. */
-  async function* pages(filter: ChannelFilter): AsyncGenerator<Account[]> {
-    const isOwing = filter.unclaimedOver !== undefined && filter.unclaimedOver >= 0n
-    for (let after: string | null = '0'; after !== null; ) {
-      const { rows }: { rows: PageRow[] } = await query<PageRow>(
-        `WITH page AS (
-          SELECT * FROM ${tables.channels} WHERE number > $1 ${isOwing ? 'AND owes' : ''} ORDER BY number LIMIT ${pageSize}
-        )
-        SELECT (SELECT max(number) FROM page) AS last, page.* FROM (VALUES (1)) AS one LEFT JOIN page
-        ON status = coalesce($2, status) AND ($3::bigint IS NULL OR charged - claimed > $3) ORDER BY number`,
-        [after, filter.status ?? null, filter.unclaimedOver?.toString() ?? null],
-      )
-      after = rows[0]?.last ?? null
-      if (after !== null) yield rows.filter(isChannel).map((row) => toRecord(row).account)
-    }
-  }
-
+/**
+ * What adds up or goes through all days and claims, in portions that each take a connection for a moment only. A claim that
+ * can't be read is said to `log` and left out.
+ */
+export function postgresLists(
+  pool: PostgresPool,
+  tables: Tables,
+  log: (message: string) => void = console.warn,
+) {
   async function totals(): Promise<LedgerTotals> {
     const count = (condition: string) => `count(*) FILTER (WHERE ${condition})`
     const sums = ['deposit', 'authorized', 'charged', 'reserved', 'claimed'] as const
@@ -73,8 +63,8 @@ export function postgresLists(pool: PostgresPool, tables: Tables) {
       const text = Day.format(day)
       for (let after: Buffer | undefined = Buffer.alloc(0); after; ) {
         const { rows }: { rows: DayRow[] } = await query<DayRow>(
-          `SELECT d.channel, d.consumer, d.charged - coalesce(b.charged, 0) AS charged,
-            d.requests - coalesce(b.requests, 0) AS requests
+          `SELECT d.channel, d.consumer, d.charged - coalesce(b.charged, 0::bigint) AS charged,
+            d.requests - coalesce(b.requests, 0::bigint) AS requests
           FROM (
             SELECT channel, consumer, charged, requests FROM ${tables.dayEnds} WHERE day = $1 AND channel > $2
             UNION ALL
@@ -110,28 +100,29 @@ export function postgresLists(pool: PostgresPool, tables: Tables) {
   async function* claims(range: DayRange): AsyncGenerator<ClaimRecord[]> {
     const { first, last } = bounds(range)
     const seconds = Day.milliseconds / 1000
+    const sound = skipDamaged(toClaim, {
+      name: ({ channel, tx_hash }) =>
+        `the claim on channel ${toHex(channel)} in transaction ${toHex(tx_hash)}`,
+      log,
+    })
     for (let after: string | undefined = '0'; after !== undefined; ) {
       const { rows }: { rows: ClaimRow[] } = await query<ClaimRow>(
         `SELECT * FROM ${tables.claims} WHERE number > $1 AND at >= $2 AND at < $3 ORDER BY number LIMIT ${pageSize}`,
         [after, first * seconds, (last + 1) * seconds],
       )
-      yield rows.map(toClaim)
+      yield sound.read(rows)
       after = rows.at(-1)?.number
     }
+    sound.end()
   }
 
   const query = <row>(text: string, values: unknown[]) =>
     pool.run((session) => session.query<row>({ text, values }))
 
-  return { pages, totals, days, claims }
+  return { totals, days, claims }
 }
 
-type PageRow = { last: string | null } & Partial<ChannelRow>
 type DayRow = { channel: Buffer; consumer: Buffer; charged: string; requests: string }
-
-function isChannel(row: PageRow): row is PageRow & ChannelRow {
-  return Buffer.isBuffer(row.id)
-}
 
 function bounds({ from, to }: DayRange): { first: number; last: number } {
   return {

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type Postgres, postgresBin, startPostgres } from '../../test/startPostgres.ts'
-import { mustReserve } from './conformance/Setting.ts'
+import { allOf, mustReserve } from './conformance/Setting.ts'
 import { LedgerFileError, LedgerInvariantError, LedgerUnavailableError } from './Errors.ts'
 import { aChannel, aVoucher, identity } from './fixtures.ts'
 import type { ChannelFacts, Ledger } from './Ledger.ts'
@@ -100,8 +100,8 @@ describe.skipIf(!postgresBin)('a PostgreSQL ledger that is opened', () => {
 
     test('when it is a later version’s', async () => {
       const { schema } = await aLedger()
-      await inDrain(`UPDATE ${schema}.meta SET value = '2' WHERE name = 'version'`)
-      await expectRefusal(schema, /schema version 2, not 1/)
+      await inDrain(`UPDATE ${schema}.meta SET value = '3' WHERE name = 'version'`)
+      await expectRefusal(schema, /schema version 3, not 2/)
     })
 
     test('when it is another program’s', async () => {
@@ -226,6 +226,168 @@ describe.skipIf(!postgresBin)('a PostgreSQL ledger that is opened', () => {
       await inDrain(`CLUSTER ${schema}.meta USING meta_pkey`)
       await mustReserve(start(schema), { channel, voucher: aVoucher(200n, 2n), quote: 10n })
     })
+  })
+
+  test('one that is opened again serves the channels that it knows', async () => {
+    const { schema, channel } = await aLedger()
+    const mixed = { ...identity, provider: '0x00000000000000000000000000000000000000Bb' as const }
+    const ledger = start(schema, { as: mixed })
+    await mustReserve(ledger, { channel, voucher: aVoucher(200n, 2n), quote: 10n })
+    const { provider, consumer } = channel
+    expect(await ledger.get(channel.channelId)).toMatchObject({ provider, consumer, reserved: 20n })
+    expect(await allOf(ledger.channels())).toMatchObject([{ provider, consumer }])
+  })
+
+  describe('is not led astray', () => {
+    test('by functions that others have made in public', async () => {
+      // As it is by default before PostgreSQL 15. These fit better than the server's own.
+      await server.sql('CREATE ROLE mallory LOGIN')
+      await inDrain('GRANT CREATE ON SCHEMA public TO mallory')
+      const trap = (name: string, types: string, returns: string) =>
+        inDrain(
+          `SET ROLE mallory; CREATE FUNCTION public.${name}(${types}) RETURNS ${returns} LANGUAGE plpgsql AS ` +
+            `$$ BEGIN RAISE EXCEPTION 'TRAPPED as %', current_user; END $$`,
+        )
+      const schema = aSchema()
+      await trap('hashtextextended', 'text, integer', 'bigint')
+      await trap('json_to_recordset', 'text', 'SETOF record')
+      const channel = aChannel()
+      const ledger = start(schema)
+      await mustReserve(ledger, { channel, voucher: aVoucher(100n, 1n), quote: 10n })
+      await ledger.prune()
+      await ledger.totals()
+      expect(await allOf(ledger.channels())).toHaveLength(1)
+      await inDrain(`DELETE FROM ${schema}.meta WHERE name = 'origin'`)
+      expect(await start(schema).get(channel.channelId)).toMatchObject({ status: 'closing' })
+    })
+
+    test('by the settings of its role', async () => {
+      const settings = {
+        ...{ search_path: 'public', standard_conforming_strings: 'off', bytea_output: 'escape' },
+        ...{ lock_timeout: '1ms', DateStyle: 'German', extra_float_digits: '-15', client_encoding: 'LATIN1' },
+        ...{ default_transaction_isolation: 'serializable', default_transaction_deferrable: 'on' },
+        ...{
+          synchronous_commit: 'off',
+          row_security: 'on',
+          IntervalStyle: 'iso_8601',
+          TimeZone: 'Asia/Tokyo',
+        },
+      }
+      await server.sql('CREATE ROLE peculiar LOGIN')
+      for (const [name, value] of Object.entries(settings))
+        await server.sql(`ALTER ROLE peculiar SET ${name} = '${value}'`)
+      const schema = aSchema()
+      await inDrain(`CREATE SCHEMA ${schema} AUTHORIZATION peculiar`)
+      const to = { user: 'peculiar' }
+      const ledgers = [start(schema, { to }), start(schema, { to })]
+      const channel = aChannel()
+      const key = { id: '0x01', fingerprint: '0x02' } as const
+      // Both are busy on one channel, so they lock it, and wait for each other.
+      const served = Array.from({ length: 60 }, async (_, index) => {
+        const ledger = ledgers[index % 2] as Ledger
+        const voucher = aVoucher(1000n, BigInt(index))
+        const { reservationId } = await mustReserve(ledger, {
+          ...{ channel, voucher, quote: 1n, key: index === 0 ? key : undefined },
+        })
+        const outcome = index === 0 ? new Uint8Array([0, 92, 39, 255]) : undefined
+        return ledger.capture(reservationId, 1n, { outcome })
+      })
+      for (const result of await Promise.all(served)) expect(result).toMatchObject({ captured: 1n })
+      const again = start(schema, { to })
+      expect(await again.get(channel.channelId)).toMatchObject({ charged: 60n, reserved: 0n })
+      const outcome = await again.outcome(channel.channelId, key.id)
+      expect(outcome?.response).toEqual(new Uint8Array([0, 92, 39, 255]))
+    })
+
+    test('by a local clock that is ahead, when it prunes first of all', async () => {
+      const schema = aSchema()
+      const channel = aChannel({ expiry: BigInt(Math.floor(Date.now() / 1000) + 3600) })
+      const key = { id: '0x01', fingerprint: '0x02' } as const
+      const request = { channel, voucher: aVoucher(100n, 1n), quote: 10n, key }
+      const first = start(schema)
+      const { reservationId } = await mustReserve(first, request)
+      await first.capture(reservationId, 0n, { outcome: new Uint8Array([1]) })
+      vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 30 * 86_400_000 })
+      try {
+        expect(await start(schema).prune()).toEqual({ channels: 0, outcomes: 0 })
+      } finally {
+        vi.useRealTimers()
+      }
+      expect(await start(schema).outcome(channel.channelId, key.id)).toBeDefined()
+    })
+  })
+
+  test('outcomes share a transaction only as far as they are small, and all get through', async () => {
+    const schema = aSchema()
+    const ledger = start(schema)
+    const channels = [aChannel({ deposit: 100_000n }), aChannel({ deposit: 100_000n })]
+    const small = aChannel()
+    const reserve = async (channel: ChannelFacts, nonce: bigint) => {
+      const key = { id: `0x${nonce.toString(16).padStart(64, '0')}`, fingerprint: '0x02' } as const
+      const voucher = aVoucher(channel.deposit, nonce)
+      return (await mustReserve(ledger, { channel, voucher, quote: 1n, key })).reservationId
+    }
+    const nonces = Array.from({ length: 30 }, (_, index) => BigInt(index))
+    const ids = await Promise.all(
+      channels.flatMap((channel) => nonces.map((nonce) => reserve(channel, nonce))),
+    )
+    const last = await reserve(small, 1n)
+    const size = 256 * 1024
+    const outcomes = ids.map((_, index) => new Uint8Array(size).fill(index))
+    const captures = ids.map((id, index) => ledger.capture(id, 1n, { outcome: outcomes[index] }))
+    captures.push(ledger.capture(last, 1n, { outcome: new Uint8Array(5 * 1024 * 1024) }))
+    for (const result of await Promise.all(captures)) expect(result).toMatchObject({ ok: true, captured: 1n })
+    const written = await inDrain(
+      `SELECT count(*)::integer AS count, sum(length(response))::integer AS bytes FROM ${schema}.outcomes GROUP BY xmin`,
+    )
+    const shared = written.filter(({ count }) => Number(count) > 1)
+    expect(written.reduce((sum, { count }) => sum + Number(count), 0)).toBe(61)
+    expect(shared.length).toBeGreaterThan(0)
+    for (const { bytes } of shared) expect(Number(bytes)).toBeLessThanOrEqual(4 * 1024 * 1024)
+    const [channel] = channels
+    const kept = await ledger.outcome(channel?.channelId ?? '0x', `0x${'29'.padStart(64, '0')}`)
+    expect(kept).toBeUndefined()
+    const seventh = await ledger.outcome(channel?.channelId ?? '0x', `0x${'7'.padStart(64, '0')}`)
+    expect(Buffer.from(seventh?.response ?? []).equals(outcomes[7] ?? Buffer.alloc(0))).toBe(true)
+  })
+
+  test('damaged rows do not hide the others from lists', async () => {
+    const schema = aSchema()
+    const messages: string[] = []
+    const ledger = start(schema, { log: (message) => messages.push(message) })
+    const expiry = BigInt(Math.floor(Date.now() / 1000) - 60 * 86_400)
+    const channels = Array.from({ length: 15 }, (_, index) => aChannel(index === 14 ? { expiry } : {}))
+    const day = { txHash: `0x${'11'.repeat(32)}`, fee: 0n, gasCost: 0n } as const
+    for (const channel of channels) {
+      const { reservationId } = await mustReserve(ledger, {
+        channel,
+        voucher: aVoucher(100n, 1n),
+        quote: 10n,
+      })
+      await ledger.capture(reservationId, 10n)
+    }
+    for (const channel of channels.slice(0, 2)) {
+      await ledger.beginClaim(channel.channelId, 5n)
+      await ledger.endClaim({ ...channel, claimed: 5n }, day)
+    }
+    const all = channels.map(({ channelId }) => channelId)
+    const within = (ids: readonly string[]) => ids.map((id) => `'\\x${id.slice(2)}'`).join()
+    await inDrain(`UPDATE ${schema}.channels SET reserved = 1 WHERE id IN (${within(all.slice(1, 13))})`)
+    await inDrain(`UPDATE ${schema}.claims SET fee = 0.5 WHERE channel IN (${within(all.slice(0, 1))})`)
+    messages.length = 0
+    for (const filter of [{}, { unclaimedOver: 0n }, { status: 'open' as const }]) {
+      const listed = await allOf(ledger.channels(filter))
+      expect(listed.map(({ channelId }) => channelId)).toEqual([all[0], all[13], all[14]])
+      const said = messages.splice(0)
+      expect(said).toHaveLength(11)
+      for (const [index, message] of said.slice(0, 10).entries())
+        expect(message).toContain(`DAMAGED: channel ${all[index + 1]}`)
+      expect(said[10]).toMatch(/2 more rows/)
+    }
+    expect(await allOf(ledger.claims())).toMatchObject([{ channelId: all[1], amount: 5n }])
+    expect(messages).toEqual([expect.stringContaining(`DAMAGED: the claim on channel ${all[0]}`)])
+    expect(await allOf(ledger.days())).toHaveLength(15)
+    expect(await ledger.prune()).toEqual({ channels: 0, outcomes: 0 })
   })
 
   test('a damaged row serves nobody, and hinders nobody', async () => {

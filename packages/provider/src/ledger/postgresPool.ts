@@ -2,6 +2,7 @@ import type { ConnectionOptions } from 'node:tls'
 import { DrainError } from '@drain/core'
 import pg from 'pg'
 import { LedgerUnavailableError, LedgerUsageError } from './Errors.ts'
+import { postgresSettings } from './postgresSettings.ts'
 
 /** How to reach PostgreSQL: what `pg` takes, be it a URL or its parts; what is left out comes from `PGHOST` and so on. */
 export type PostgresConnection =
@@ -34,7 +35,7 @@ export type PostgresPool = {
 }
 
 /**
- * Connections to one database. Each is handed to `prepare` before anything else, and thrown away after an error: what the
+ * Connections to one database. Each gets its settings, then is handed to `prepare`, before anything else, and is thrown away after an error: what the
  * server makes of a session whose statement failed or went on after its time, nobody has to know.
  */
 export function postgresPool(
@@ -53,7 +54,9 @@ export function postgresPool(
     async onConnect(client) {
       // Without a listener a connection that is lost while nothing is asked would end the process.
       client.on('error', () => {})
-      await options.prepare(toSession(client, options.timeoutMs), name)
+      const session = toSession(client, options.timeoutMs)
+      for (const setting of postgresSettings(options.timeoutMs)) await session.query(setting)
+      await options.prepare(session, name)
     },
   })
   // An idle connection is gone: the next piece of work gets another.

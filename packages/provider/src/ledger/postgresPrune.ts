@@ -1,5 +1,7 @@
 import type { Hex } from 'viem'
 import { type Account, lapse } from './Account.ts'
+import type { LedgerIdentity } from './Ledger.ts'
+import { nowColumn } from './nowColumn.ts'
 import type { PostgresPool } from './postgresPool.ts'
 import { type ChannelRow, toHex, toRecord } from './postgresRows.ts'
 import type { Tables } from './postgresSchema.ts'
@@ -12,13 +14,34 @@ const portion = 1000
  */
 export function postgresPrune(
   pool: PostgresPool,
-  tables: Tables,
-  { now, forget }: { now: () => number; forget: (channelId: Hex) => void },
+  options: {
+    tables: Tables
+    identity: LedgerIdentity
+    now: () => number
+    observe: (serverMs: number, askedAt: number) => void
+    forget: (channelId: Hex) => void
+  },
 ) {
+  const { tables, identity, now, observe, forget } = options
   const query = <row>(text: string, values: unknown[]) =>
     pool.run((session) => session.query<row>({ text, values }))
 
+  /** What is dropped is gone: the local clock isn't asked what is old. */
+  async function askClock(): Promise<void> {
+    await pool.run(async (session) => {
+      const askedAt = performance.now()
+      const { rows } = await session.query<{ now: string }>({ text: `SELECT ${nowColumn}` })
+      observe(Number(rows[0]?.now), askedAt)
+    })
+  }
+
   async function pruneOutcomes(): Promise<number> {
+    let total = 0
+    for (let count = portion; count === portion; total += count) count = await pruneSomeOutcomes()
+    return total
+  }
+
+  async function pruneSomeOutcomes(): Promise<number> {
     const { rows } = await query<{ count: string }>(
       `WITH old AS (
         SELECT channel, key FROM ${tables.outcomes} WHERE ends_at <= $1 ORDER BY ends_at LIMIT ${portion}
@@ -28,20 +51,19 @@ export function postgresPrune(
       ) SELECT count(*) FROM dropped`,
       [now()],
     )
-    const count = Number(rows[0]?.count)
-    return count < portion ? count : count + (await pruneOutcomes())
+    return Number(rows[0]?.count)
   }
 
-  /** Channels that may be over: none is before it was closed or has expired. */
+  /** Channels that may be over: none is before it has expired. By the index, so that what hasn't isn't looked at. */
   async function* candidates(): AsyncGenerator<ChannelRow[]> {
-    for (let after: string | undefined = '0'; after !== undefined; ) {
+    for (let after: ChannelRow | undefined, isFirst = true; isFirst || after; isFirst = false) {
       const { rows }: { rows: ChannelRow[] } = await query<ChannelRow>(
-        `SELECT * FROM ${tables.channels} WHERE number > $1 AND (status = 'closed' OR expiry < $2)
-        ORDER BY number LIMIT ${portion}`,
-        [after, Math.floor(now() / 1000)],
+        `SELECT * FROM ${tables.channels} WHERE expiry < $1 AND (expiry, number) > ($2, $3)
+        ORDER BY expiry, number LIMIT ${portion}`,
+        [Math.floor(now() / 1000), after?.expiry ?? '-1', after?.number ?? '0'],
       )
       yield rows
-      after = rows.at(-1)?.number
+      after = rows.at(-1)
     }
   }
 
@@ -67,12 +89,13 @@ export function postgresPrune(
   }
 
   return async function prune(isOver: (account: Account, now: number) => boolean) {
+    await askClock()
     const count = { channels: 0, outcomes: await pruneOutcomes() }
     for await (const rows of candidates()) {
       const time = now()
       const over = rows.filter((row) => {
         try {
-          return isOver(lapse(toRecord(row), time).account, time)
+          return isOver(lapse(toRecord(row, identity), time).account, time)
         } catch {
           // A damaged row stays: it hinders nobody.
           return false

@@ -1,9 +1,10 @@
 import type { Hex } from 'viem'
 import { type Account, assertSound } from './Account.ts'
+import { byteaArray } from './byteaArray.ts'
 import { LedgerInvariantError } from './Errors.ts'
-import type { ChannelStatus, ClaimRecord, Outcome } from './Ledger.ts'
+import type { ChannelStatus, ClaimRecord, LedgerIdentity, Outcome } from './Ledger.ts'
 import type { ChannelRecord, DayEnd } from './LedgerStore.ts'
-import { decodeRest, encodeRest } from './recordCodec.ts'
+import { decodeRest, encodeRest, type Rest } from './recordCodec.ts'
 
 /** What is written of a channel that exists already: names and types of the columns. */
 const changing = {
@@ -51,13 +52,13 @@ export type ChannelRow = Record<'id' | 'consumer' | 'rest', Buffer> &
     alarm: boolean
   }
 
-/** @throws LedgerInvariantError */
-export function toRecord(row: ChannelRow): ChannelRecord {
+/** The provider is the ledger's, in lower case. @throws LedgerInvariantError */
+export function toRecord(row: ChannelRow, { provider }: Pick<LedgerIdentity, 'provider'>): ChannelRecord {
   const { leases, ...rest } = decode(row)
   const account: Account = {
-    channelId: toHex(row.id),
-    consumer: toHex(row.consumer),
     ...rest,
+    channelId: toHex(row.id),
+    provider,
     deposit: BigInt(row.deposit),
     expiry: BigInt(row.expiry),
     status: row.status,
@@ -75,24 +76,37 @@ export function toRecord(row: ChannelRow): ChannelRecord {
   return record
 }
 
-function decode({ id, rest }: ChannelRow): ReturnType<typeof decodeRest> {
+/** The consumer stands in a column too, for the days: both must be the same. */
+function decode({ id, consumer, rest }: ChannelRow): Rest {
+  let decoded: Rest
   try {
-    return decodeRest(rest)
+    decoded = decodeRest(rest)
   } catch (error) {
     throw new LedgerInvariantError(toHex(id), 'its row cannot be read', String(error))
   }
+  if (decoded.consumer !== toHex(consumer))
+    throw new LedgerInvariantError(toHex(id), 'its row names two consumers', toHex(consumer))
+  return decoded
 }
 
-export const outcomeTypes = toTypes({
-  ...{ channel: 'bytea', key: 'bytea', fingerprint: 'bytea', response: 'bytea', ends_at: 'bigint' },
-})
+/** An outcome and whose it is. */
+export type OutcomeOf = Outcome & { channelId: Hex; keyId: Hex; endsAt: number }
 
-export function fromOutcome(channelId: Hex, outcome: Outcome & { keyId: Hex; endsAt: number }) {
-  const { keyId, fingerprint, response, endsAt } = outcome
-  return {
-    ...{ channel: bytes(channelId), key: bytes(keyId), fingerprint: bytes(fingerprint) },
-    ...{ response: `\\x${Buffer.from(response).toString('hex')}`, ends_at: endsAt },
-  }
+/** Outcomes as parameters of `outcomeRows`: column by column, since the responses may be large and go as they are. */
+export function fromOutcomes(outcomes: readonly OutcomeOf[]): unknown[] {
+  return [
+    outcomes.map(({ channelId }) => toBytes(channelId)),
+    outcomes.map(({ keyId }) => toBytes(keyId)),
+    outcomes.map(({ fingerprint }) => toBytes(fingerprint)),
+    byteaArray(outcomes.map(({ response }) => response)),
+    outcomes.map(({ endsAt }) => endsAt),
+  ]
+}
+
+/** The rows that `fromOutcomes` made parameters of, the first of which is `$first`. */
+export function outcomeRows(first: number): string {
+  const types = ['bytea', 'bytea', 'bytea', 'bytea', 'bigint']
+  return `unnest(${types.map((type, index) => `$${first + index}::${type}[]`).join(', ')})`
 }
 
 export const dayEndTypes = toTypes({

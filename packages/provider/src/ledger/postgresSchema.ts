@@ -1,9 +1,9 @@
 import { LedgerUsageError } from './Errors.ts'
 
 /** Version of the tables below; a ledger of another is refused. */
-export const schemaVersion = 1
+export const schemaVersion = 2
 
-/** Names the tables, each of which needs its schema in front: a search path can be changed by others. */
+/** Names the tables, each of which needs its schema in front: no session has it in its search path. */
 export type Tables = ReturnType<typeof tablesOf>
 
 /** The tables of the ledger in `schema`, quoted. @throws LedgerUsageError when that is no plain name. */
@@ -52,6 +52,7 @@ export function createTables({ meta, channels, outcomes, dayEnds, claims }: Tabl
     ) WITH (fillfactor = 70);
     CREATE INDEX channels_by_day ON ${channels} (charged_on, id);
     CREATE INDEX channels_owing ON ${channels} (number) WHERE owes;
+    CREATE INDEX channels_by_expiry ON ${channels} (expiry, number);
 
     CREATE TABLE ${outcomes} (
       channel     bytea  NOT NULL,

@@ -8,6 +8,9 @@ import { RecentMap } from './RecentMap.ts'
 /** How many channels share a statement. */
 const batchSize = 256
 
+/** How many bytes of outcomes share a statement. A larger one goes alone. */
+const mostBytes = 4 * 1024 * 1024
+
 /** For how many batches a channel that others work on too is locked before it is read. */
 const mostRivals = 8
 
@@ -30,12 +33,17 @@ type Known = {
 /** The steps on one channel that this process has under way, in the order of their calls. */
 type Line = { readonly channelId: Hex; readonly steps: Step[]; known: Known | undefined; rivals: number }
 
-/** What the steps of a line come to, if the row is still as it is known. */
+/** What the steps of a line come to, if the row is still as it is known: those of them for which there was room. */
 type Plan = {
   readonly line: Line
+  /** How many steps the line had. */
+  readonly steps: number
   readonly endings: readonly (() => void)[]
   readonly change: Change | undefined
 }
+
+/** How many bytes of outcomes a statement can still take. */
+type Room = { bytes: number }
 
 /**
  * Steps on channels, many at a time, on rows that other processes change too.
@@ -77,31 +85,36 @@ export function postgresSteps(
     else toRead(line)
   }
 
-  /** Lets the steps of a line decide, each on what the one before has left. */
-  function plan(line: Line, known: Known): Plan {
+  /** Lets the steps of a line decide, each on what the one before has left, as far as there is room for their outcomes. */
+  function plan(line: Line, known: Known, room: Room): Plan {
     const time = now()
     const outcomes = new Map<Hex, Change['outcomes'][number]>()
     const dayEnds = new Map<number, Change['dayEnds'][number]>()
     const claims: Change['claims'][number][] = []
     let { record } = known
-    const endings = line.steps.map(({ decide, resolve, reject }) => {
+    const endings: (() => void)[] = []
+    for (const { decide, resolve, reject } of line.steps) {
       try {
         const { result, write } = decide(record, time)
+        const bytes = write?.outcome?.response.length ?? 0
+        if (bytes > 0 && bytes > room.bytes && room.bytes < mostBytes) break
+        room.bytes -= bytes
         if (write) {
           record = write.record
           if (write.outcome) outcomes.set(write.outcome.keyId, write.outcome)
           if (write.dayEnd) dayEnds.set(write.dayEnd.day, write.dayEnd)
           if (write.claim) claims.push(write.claim)
         }
-        return () => resolve(result as never)
+        endings.push(() => resolve(result as never))
       } catch (error) {
-        return () => reject(error)
+        endings.push(() => reject(error))
       }
-    })
-    if (!record || record === known.record) return { line, endings, change: undefined }
+    }
+    const planned = { line, steps: line.steps.length, endings }
+    if (!record || record === known.record) return { ...planned, change: undefined }
     const more = { outcomes: [...outcomes.values()], dayEnds: [...dayEnds.values()], claims }
     const change = { channelId: line.channelId, known: known.version, version: aVersion(), record, ...more }
-    return { line, endings, change }
+    return { ...planned, change }
   }
 
   function settle({ line, endings }: Plan, count = endings.length): void {
@@ -156,6 +169,7 @@ export function postgresSteps(
 
   async function writeLines(batch: Line[]): Promise<void> {
     const readAt = moment
+    const room: Room = { bytes: mostBytes }
     const plans: (Plan & { change: Change })[] = []
     for (const line of batch) {
       const { known } = line
@@ -163,8 +177,9 @@ export function postgresSteps(
         toRead(line)
         continue
       }
-      const { change, ...rest } = plan(line, known)
+      const { change, ...rest } = plan(line, known, room)
       if (change) plans.push({ ...rest, change })
+      else if (rest.endings.length === 0) toWrite(line)
       else settleUnchanged({ ...rest, change }, known)
     }
     if (plans.length === 0) return
@@ -175,15 +190,16 @@ export function postgresSteps(
         else retry(plan.line)
       }
     } catch (error) {
-      for (const { line, endings } of plans) {
+      for (const { line, steps } of plans) {
         if (isCollision(error)) retry(line)
-        else fail(line, error, endings.length)
+        else fail(line, error, steps)
       }
     }
   }
 
   async function lockLines(batch: Line[]): Promise<void> {
     const readAt = moment
+    const room: Room = { bytes: mostBytes }
     const plans = new Map<Line, { plan: Plan; known: Known }>()
     const errors = new Map<Line, unknown>()
     try {
@@ -199,7 +215,7 @@ export function postgresSteps(
             const isOurs = line.known !== undefined && line.known.version === row.version
             line.rivals = isOurs ? line.rivals - 1 : Math.min(line.rivals + 1, mostRivals)
             const known = { record: row.record, version: row.version, readAt, rivals: 0 }
-            const planned = plan(line, known)
+            const planned = plan(line, known, room)
             plans.set(line, { plan: planned, known })
             return planned.change ? [planned.change] : []
           }),
@@ -214,7 +230,7 @@ export function postgresSteps(
     } catch (error) {
       for (const line of batch) {
         if (isCollision(error)) retry(line)
-        else fail(line, error, plans.get(line)?.plan.endings.length)
+        else fail(line, error, plans.get(line)?.plan.steps)
       }
     }
   }

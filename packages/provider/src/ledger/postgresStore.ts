@@ -1,10 +1,12 @@
-import type { Hex } from 'viem'
+import type { Address, Hex } from 'viem'
 import { LedgerUnavailableError } from './Errors.ts'
 import { inBatches } from './inBatches.ts'
-import type { LedgerIdentity, Outcome } from './Ledger.ts'
+import type { Outcome } from './Ledger.ts'
 import type { LedgerStore } from './LedgerStore.ts'
+import { nowColumn } from './nowColumn.ts'
 import { type DatabaseOptions, postgresDatabase } from './postgresDatabase.ts'
 import { postgresLists } from './postgresLists.ts'
+import { postgresPages } from './postgresPages.ts'
 import { type PostgresConnection, type PostgresPool, postgresPool } from './postgresPool.ts'
 import { postgresPrune } from './postgresPrune.ts'
 import { toBytes, toHex } from './postgresRows.ts'
@@ -16,18 +18,20 @@ import { serverClock } from './serverClock.ts'
 /** A store in the tables of one schema. Nothing is connected before it is needed. */
 export function postgresStore(
   connection: PostgresConnection,
-  options: DatabaseOptions & { identity: LedgerIdentity; cacheSize: number; clockOffset: () => number },
+  options: DatabaseOptions & { timeoutMs: number; cacheSize: number; clockOffset: () => number },
 ): LedgerStore {
-  const { tables } = options
+  const { tables, log } = options
+  const identity = { ...options.identity, provider: options.identity.provider.toLowerCase() as Address }
   const clock = serverClock()
   const now = () => clock.now() + options.clockOffset()
   const database = postgresDatabase(options)
   const pool = postgresPool(connection, { timeoutMs: options.timeoutMs, prepare: database.examine })
-  const table = postgresTable(pool, { tables, mark: database.mark, observe: clock.observe })
+  const table = postgresTable(pool, { tables, identity, mark: database.mark, observe: clock.observe })
   const steps = postgresSteps(table, { now, cacheSize: options.cacheSize })
-  const lists = postgresLists(pool, tables)
-  const prune = postgresPrune(pool, tables, { now, forget: steps.forget })
-  const outcome = outcomeReader(pool, tables, now)
+  const pages = postgresPages(pool, { tables, identity, log })
+  const lists = postgresLists(pool, tables, log)
+  const prune = postgresPrune(pool, { tables, identity, now, observe: clock.observe, forget: steps.forget })
+  const outcome = outcomeReader(pool, { tables, now, observe: clock.observe })
   const underWay = new Set<Promise<unknown>>()
   let closing: Promise<void> | undefined
 
@@ -53,7 +57,7 @@ export function postgresStore(
     update: (channelId, decide) => track(() => steps.update(channelId, decide)),
     read: (channelId) => track(() => steps.read(channelId)),
     glance: (channelId) => track(() => steps.glance(channelId)),
-    pages: (filter) => trackEach(lists.pages(filter)),
+    pages: (filter) => trackEach(pages(filter)),
     totals: () => track(lists.totals),
     outcome: (channelId, keyId) => track(() => outcome(channelId, keyId)),
     days: (range) => trackEach(lists.days(range)),
@@ -67,31 +71,41 @@ export function postgresStore(
   }
 }
 
-/** Answers to many requests in one query. */
-function outcomeReader(pool: PostgresPool, tables: Tables, now: () => number) {
+/** Answers to some requests in one query: few, since each may be a quarter of a megabyte. */
+function outcomeReader(
+  pool: PostgresPool,
+  {
+    tables,
+    now,
+    observe,
+  }: { tables: Tables; now: () => number; observe: (serverMs: number, askedAt: number) => void },
+) {
   type Search = {
     channelId: Hex
     keyId: Hex
     resolve: (outcome: Outcome | undefined) => void
     reject: (error: unknown) => void
   }
-  type OutcomeRow = { index: number; fingerprint: Buffer; response: Buffer; ends_at: string }
+  type OutcomeRow = { now: string; index: number; fingerprint: Buffer; response: Buffer; ends_at: string }
 
-  const search = inBatches<Search>(64, async (searches) => {
+  const search = inBatches<Search>(16, async (searches) => {
     try {
-      const { rows } = await pool.run((session) =>
-        session.query<OutcomeRow>({
+      const rows = await pool.run(async (session) => {
+        const askedAt = performance.now()
+        const { rows } = await session.query<OutcomeRow>({
           name: 'outcomes',
           text: `
-            SELECT s.index::integer, o.fingerprint, o.response, o.ends_at
+            SELECT ${nowColumn}, s.index::integer, o.fingerprint, o.response, o.ends_at
             FROM unnest($1::bytea[], $2::bytea[]) WITH ORDINALITY AS s (channel, key, index)
             JOIN ${tables.outcomes} AS o ON o.channel = s.channel AND o.key = s.key`,
           values: [
             searches.map(({ channelId }) => toBytes(channelId)),
             searches.map(({ keyId }) => toBytes(keyId)),
           ],
-        }),
-      )
+        })
+        if (rows[0]) observe(Number(rows[0].now), askedAt)
+        return rows
+      })
       const found = new Map(rows.map((row) => [row.index, row]))
       for (const [index, { resolve }] of searches.entries()) {
         const row = found.get(index + 1)

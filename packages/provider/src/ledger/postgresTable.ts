@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import type { Hex } from 'viem'
 import { LedgerUnavailableError } from './Errors.ts'
-import type { ClaimRecord, Outcome } from './Ledger.ts'
+import type { ClaimRecord, LedgerIdentity, Outcome } from './Ledger.ts'
 import type { ChannelRecord, DayEnd } from './LedgerStore.ts'
+import { nowColumn } from './nowColumn.ts'
 import type { PostgresPool, Session } from './postgresPool.ts'
 import {
   type ChannelRow,
@@ -11,9 +12,9 @@ import {
   dayEndTypes,
   fromClaim,
   fromDayEnd,
-  fromOutcome,
+  fromOutcomes,
   fromRecord,
-  outcomeTypes,
+  outcomeRows,
   toBytes,
   toRecord,
   writtenColumns,
@@ -51,19 +52,20 @@ export function postgresTable(
   pool: PostgresPool,
   options: {
     tables: Tables
+    identity: LedgerIdentity
     mark: () => string | undefined
-    /** Is told the server's clock whenever it was asked, in milliseconds. */
-    observe: (serverMs: number) => void
+    /** Is told the server's clock whenever it was asked, in milliseconds, and when that was. */
+    observe: (serverMs: number, askedAt: number) => void
   },
 ) {
-  const { tables, mark, observe } = options
-  const clock = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::text AS now'
+  const { tables, identity, mark, observe } = options
 
   const readRows = `
-    SELECT ${clock}, c.* FROM (VALUES (1)) AS one LEFT JOIN ${tables.channels} AS c ON c.id = ANY ($1)`
+    SELECT ${nowColumn}, c.* FROM (VALUES (1)) AS one LEFT JOIN ${tables.channels} AS c ON c.id = ANY ($1)`
 
+  // Doesn't ask the clock: before a row is locked it may wait, and what it saw before that is past.
   const lockRows = (ids: readonly Hex[]) => `
-    BEGIN; SELECT ${clock}, c.* FROM ${tables.channels} AS c
+    BEGIN; SELECT c.* FROM ${tables.channels} AS c
     WHERE c.id IN (${ids.map((id) => `'\\x${toBytes(id).toString('hex')}'::bytea`)}) ORDER BY c.id FOR UPDATE`
 
   /**
@@ -89,36 +91,35 @@ export function postgresTable(
     ),
     written AS (SELECT id FROM updated UNION ALL SELECT id FROM inserted)
     ${withMore ? writeMore : ''}
-    SELECT ${clock}, set_config('synchronous_commit', 'on', true), (SELECT mark FROM origin) AS mark,
+    SELECT ${nowColumn}, set_config('synchronous_commit', 'on', true), (SELECT mark FROM origin) AS mark,
       ARRAY (SELECT encode(id, 'hex') FROM written) AS ids`
 
   const writeMore = `,
     more_outcomes AS (
       INSERT INTO ${tables.outcomes} (channel, key, fingerprint, response, ends_at)
-      SELECT o.* FROM json_to_recordset($3) AS o (${outcomeTypes}) WHERE channel IN (SELECT id FROM written)
+      SELECT o.* FROM ${outcomeRows(3)} AS o (channel, key, fingerprint, response, ends_at)
+      WHERE channel IN (SELECT id FROM written)
       ON CONFLICT (channel, key) DO UPDATE
       SET fingerprint = excluded.fingerprint, response = excluded.response, ends_at = excluded.ends_at
     ),
     more_day_ends AS (
       INSERT INTO ${tables.dayEnds} (channel, day, consumer, charged, requests)
-      SELECT d.* FROM json_to_recordset($4) AS d (${dayEndTypes}) WHERE channel IN (SELECT id FROM written)
+      SELECT d.* FROM json_to_recordset($8) AS d (${dayEndTypes}) WHERE channel IN (SELECT id FROM written)
       ON CONFLICT (channel, day) DO UPDATE SET charged = excluded.charged, requests = excluded.requests
     ),
     more_claims AS (
       INSERT INTO ${tables.claims} (channel, consumer, amount, at, tx_hash, fee, gas_cost)
-      SELECT k.* FROM json_to_recordset($5) AS k (${claimTypes}) WHERE channel IN (SELECT id FROM written)
+      SELECT k.* FROM json_to_recordset($9) AS k (${claimTypes}) WHERE channel IN (SELECT id FROM written)
     )`
 
   const statements = { plain: writeRows(false), full: writeRows(true) }
 
-  function toRows(ids: readonly Hex[], found: readonly ReadRow[]): Map<Hex, Row> {
+  function toRows(ids: readonly Hex[], found: readonly ChannelRow[]): Map<Hex, Row> {
     const rows = new Map<Hex, Row>(ids.map((id) => [id, absent]))
     for (const row of found) {
-      observe(Number(row.now))
-      if (row.id === null) continue
       const id: Hex = `0x${row.id.toString('hex')}`
       try {
-        rows.set(id, { version: BigInt(row.version), record: toRecord(row) })
+        rows.set(id, { version: BigInt(row.version), record: toRecord(row, identity) })
       } catch (error) {
         rows.set(id, { ...absent, error })
       }
@@ -131,34 +132,39 @@ export function postgresTable(
       toJson(changes.map(({ record, version, known }) => fromRecord(record, version, known))),
       mark(),
     ]
-    const more = [
-      changes.flatMap(({ channelId, outcomes }) =>
-        outcomes.map((outcome) => fromOutcome(channelId, outcome)),
-      ),
+    const outcomes = changes.flatMap(({ channelId, outcomes }) =>
+      outcomes.map((outcome) => ({ ...outcome, channelId })),
+    )
+    const others = [
       changes.flatMap(({ record, dayEnds }) => dayEnds.map((dayEnd) => fromDayEnd(record.account, dayEnd))),
       changes.flatMap(({ claims }) => claims.map(fromClaim)),
     ]
-    const name = more.some(({ length }) => length > 0) ? 'full' : 'plain'
+    const name = [outcomes, ...others].some(({ length }) => length > 0) ? 'full' : 'plain'
+    const askedAt = performance.now()
     const { rows } = await session.query<{ now: string; mark: string | null; ids: string[] }>({
       name: `write ${name}`,
       text: statements[name],
-      values: name === 'full' ? [...values, ...more.map(toJson)] : values,
+      values: name === 'full' ? [...values, ...fromOutcomes(outcomes), ...others.map(toJson)] : values,
     })
     const [row] = rows
     if (!row || row.mark !== mark())
       throw new LedgerUnavailableError(
         `${pool.name} has another copy of the ledger than before; it is examined first`,
       )
-    observe(Number(row.now))
+    observe(Number(row.now), askedAt)
     return new Set(row.ids.map((id): Hex => `0x${id}`))
   }
 
   return {
     async read(ids: readonly Hex[]): Promise<Map<Hex, Row>> {
-      const { rows } = await pool.run((session) =>
-        session.query<ReadRow>({ name: 'read', text: readRows, values: [ids.map(toBytes)] }),
-      )
-      return toRows(ids, rows)
+      return pool.run(async (session) => {
+        const askedAt = performance.now()
+        const { rows } = await session.query<ReadRow>({
+          ...{ name: 'read', text: readRows, values: [ids.map(toBytes)] },
+        })
+        if (rows[0]) observe(Number(rows[0].now), askedAt)
+        return toRows(ids, rows.filter(isChannel))
+      })
     },
 
     /** Returns the ids of those that were written. */
@@ -167,7 +173,7 @@ export function postgresTable(
     /** Keeps other processes from these rows while it lets `decide` change them. Returns what was written. */
     lock: (ids: readonly Hex[], decide: (rows: Map<Hex, Row>) => Change[]) =>
       pool.run(async (session) => {
-        const { rows } = await session.query<ReadRow>({ text: lockRows(ids) })
+        const { rows } = await session.query<ChannelRow>({ text: lockRows(ids) })
         const changes = decide(toRows(ids, rows))
         const written = changes.length > 0 ? await writeIn(session, changes) : new Set<Hex>()
         const { command } = await session.query({ text: 'COMMIT' })
@@ -177,6 +183,10 @@ export function postgresTable(
   }
 }
 
-type ReadRow = (ChannelRow | { id: null }) & ChannelRow & { now: string }
+type ReadRow = { now: string } & Partial<ChannelRow>
+
+function isChannel(row: ReadRow): row is ReadRow & ChannelRow {
+  return Buffer.isBuffer(row.id)
+}
 
 const toJson = (rows: unknown[]): string => JSON.stringify(rows)

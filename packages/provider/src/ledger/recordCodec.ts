@@ -6,6 +6,7 @@ import type { ChannelRecord } from './LedgerStore.ts'
 /** What of a record no query looks at: kept in one blob, since it is read and written with every request. */
 export type Rest = Pick<
   Account,
+  | 'consumer'
   | 'provider'
   | 'proof'
   | 'firstSeen'
@@ -58,6 +59,7 @@ export function encodeRest({ account, leases }: ChannelRecord): Buffer {
     bytes(signature, 2, isProven ? signature.length - proof.length + 2 : signature.length)
   }
 
+  bytes(account.consumer)
   bytes(account.provider)
   int(account.firstSeen)
   int(account.accounted)
@@ -108,6 +110,7 @@ export function decodeRest(blob: Buffer): Rest {
     const signature = hex()
     return { amount, nonce, signature: isProven && proof ? `${signature}${proof.slice(2)}` : signature }
   }
+  const consumer = hex()
   const provider = hex()
   const firstSeen = int()
   const accounted = int()
@@ -135,7 +138,7 @@ export function decodeRest(blob: Buffer): Rest {
   }
   if (at !== blob.length) throw new RangeError('The record is longer than it says.')
   return {
-    ...{ provider, proof, firstSeen, accounted, claiming, finalAmount },
+    ...{ consumer, provider, proof, firstSeen, accounted, claiming, finalAmount },
     nonces: { highest: highestNonce, seen: seen === '' ? 0n : BigInt(`0x${seen}`) },
     ...{ highest, next, claimable, leases },
   }

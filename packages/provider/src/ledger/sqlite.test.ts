@@ -146,7 +146,8 @@ describe('what goes wrong while it runs', () => {
 
   test('a damaged row serves nobody, and hinders nobody', async () => {
     const path = aPath()
-    const ledger = start(path)
+    const messages: string[] = []
+    const ledger = start(path, { log: (message) => messages.push(message) })
     const channels = [aChannel(), aChannel(), aChannel()]
     const pay = (nonce: bigint) =>
       Promise.allSettled(
@@ -165,6 +166,10 @@ describe('what goes wrong while it runs', () => {
     ])
     await expect(ledger.get(channels[1]?.channelId ?? '0x')).rejects.toThrow(LedgerInvariantError)
     expect(await ledger.prune()).toEqual({ channels: 0, outcomes: 0 })
+    const listed = []
+    for await (const { channelId } of ledger.channels()) listed.push(channelId)
+    expect(listed).toEqual([channels[0]?.channelId])
+    expect(messages).toEqual([1, 2].map((index) => expect.stringContaining(channels[index]?.channelId ?? '')))
   })
 })
 

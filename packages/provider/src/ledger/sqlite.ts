@@ -40,7 +40,7 @@ export declare namespace sqliteLedger {
     restored?: 'freeze' | 'trust' | undefined
     /** How many channels are kept in memory. Default: 10,000, some 30 MB. */
     cachedChannels?: number | undefined
-    /** Largest size of the file in pages of 4 KiB; what needs more is refused as unavailable. Default: the disk's. */
+    /** Largest size of the file in pages of 1 KiB; what needs more is refused as unavailable. Default: the disk's. */
     maxPages?: number | undefined
     /** How long the outcome of a request with an idempotency key is kept. Default: 86,400,000, a day. */
     keepOutcomesMs?: number | undefined

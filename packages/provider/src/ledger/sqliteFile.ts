@@ -14,6 +14,12 @@ const applicationId = 0x4452414e
 
 const schemaVersion = 2
 
+/**
+ * A channel is a few hundred bytes. When a million of them are used at random, each step writes a page of its own, three
+ * times over: so the pages are small. With 1 KiB instead of 4, commits take half as long.
+ */
+const pageSize = 1024
+
 const restore =
   'Restore it from a backup. Starting with another file means to take every old voucher again: claim those of this one first.'
 
@@ -49,9 +55,6 @@ export function openSqliteFile(
       database.defaultSafeIntegers()
       // FULL: COMMIT returns when the disk has it. Power loss must not un-burn a nonce or un-freeze a channel.
       database.pragma('synchronous = FULL')
-      // With channels drawn at random each commit writes another page for each of them: the more of them are in the log when
-      // it is copied into the file, the fewer are copied twice; the longer a commit takes that does it. 16 MiB.
-      database.pragma('wal_autocheckpoint = 4000')
       // SQLite opens a file that it may not write without a word; this fails.
       const mark = recognize(database, file, { restored, log })
       database.pragma(`synchronous = ${synchronous}`)
@@ -77,6 +80,7 @@ function create(file: string, identity: LedgerIdentity, wasOpened: boolean): voi
     try {
       const database = new SQLite(draft)
       try {
+        database.pragma(`page_size = ${pageSize}`)
         if (database.pragma('journal_mode = WAL', { simple: true }) !== 'wal')
           throw new Error('no write-ahead log on this file system')
         database.pragma(`application_id = ${applicationId}`)
@@ -111,8 +115,8 @@ function inspect(file: string, identity: LedgerIdentity, busyTimeoutMs: number):
     try {
       if (!isLedger(database))
         throw new LedgerFileError(file, 'is empty or belongs to another program', { action: restore })
-      const pageSize = Number(database.pragma('page_size', { simple: true }))
-      if (log === 0 && size % pageSize !== 0)
+      const found = Number(database.pragma('page_size', { simple: true }))
+      if (log === 0 && size % found !== 0)
         throw new LedgerFileError(file, 'is damaged: its last page is cut off', { action: restore })
       const version = database.pragma('user_version', { simple: true })
       if (version !== schemaVersion) {

@@ -13,7 +13,8 @@ import type {
   Outcome,
 } from './Ledger.ts'
 import type { ChannelRecord, DayEnd, Writes } from './LedgerStore.ts'
-import { decodeRest, encodeRest } from './recordCodec.ts'
+import { decodeRest, encodeRest, type Rest } from './recordCodec.ts'
+import { skipDamaged } from './skipDamaged.ts'
 
 /**
  * Ids and addresses are bytes, since bytes have no letter case and are half as long. Amounts are SQLite's 64-bit
@@ -30,7 +31,6 @@ export const schema = `
   CREATE TABLE channels (
     number          INTEGER PRIMARY KEY,
     id              BLOB    NOT NULL UNIQUE CHECK (length(id) = 32),
-    consumer        BLOB    NOT NULL,
     status          TEXT    NOT NULL CHECK (status IN ('open', 'closing', 'closed')),
     alarm           INTEGER NOT NULL,
     owes            INTEGER NOT NULL,
@@ -96,18 +96,21 @@ export type Row = { number: bigint; record: ChannelRecord; booked: bigint; booke
 type After = readonly [ends: bigint, number: bigint]
 type Ended = { over: Row[]; next: After | undefined }
 
+/** When the channel was or is over for both sides. */
+function endOf({ closedAt = 0n, expiry }: Account): bigint {
+  return closedAt > expiry ? closedAt : expiry
+}
+
 export type SqliteRows = ReturnType<typeof sqliteRows>
 
 /** Reads and writes the rows of the ledger. Every record read is checked: a damaged one serves nobody. */
 export function sqliteRows(database: Database) {
-  const columns =
-    'number, id, consumer, status, alarm, expiry, closed_at, deposit, claimed, charged_on, booked, booked_requests, ' +
-    'authorized, charged, requests, reserved, rest'
-  const selectRow = database.prepare<[Buffer], ChannelRow>(`SELECT ${columns} FROM channels WHERE id = ?`)
+  // Without names, and with few blobs: making these takes longer than finding the row.
+  const selectRow = database.prepare<[Buffer], Columns>(`SELECT ${columns} FROM channels WHERE id = ?`).raw()
   const insertRow = database.prepare<unknown[]>(
-    'INSERT INTO channels (id, consumer, deposit, status, alarm, owes, expiry, closed_at, ends, claimed, ' +
+    'INSERT INTO channels (id, deposit, status, alarm, owes, expiry, closed_at, ends, claimed, ' +
       'charged_on, booked, booked_requests, authorized, charged, requests, reserved, rest) ' +
-      'VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
   )
   const updateSeldom = database.prepare<unknown[]>(
     'UPDATE channels SET status = ?, alarm = ?, owes = ?, expiry = ?, closed_at = ?, ends = ?, claimed = ?, ' +
@@ -119,15 +122,22 @@ export function sqliteRows(database: Database) {
   )
   const deleteRow = database.prepare<[bigint]>('DELETE FROM channels WHERE number = ?')
   const selectLast = database.prepare<[], bigint | null>('SELECT max(number) FROM channels').pluck()
-  const selectPage = database.prepare<[bigint, bigint, string | null], ChannelRow>(
-    `SELECT ${columns} FROM channels WHERE number > ? AND number <= ? AND status = coalesce(?, status) ORDER BY number`,
-  )
-  const selectOwing = database.prepare<[bigint, number], ChannelRow>(
-    `SELECT ${columns} FROM channels WHERE owes = 1 AND number > ? ORDER BY number LIMIT ?`,
-  )
-  const selectEnded = database.prepare<[number, bigint, bigint, number], ChannelRow & { ends: bigint }>(
-    `SELECT ${columns}, ends FROM channels WHERE ends < ? AND (ends, number) > (?, ?) ORDER BY ends, number LIMIT ?`,
-  )
+  const selectPage = database
+    .prepare<[bigint, bigint, string | null], Listed>(
+      `SELECT id, ends, ${columns} FROM channels WHERE number > ? AND number <= ? AND status = coalesce(?, status) ` +
+        'ORDER BY number',
+    )
+    .raw()
+  const selectOwing = database
+    .prepare<[bigint, number], Listed>(
+      `SELECT id, ends, ${columns} FROM channels WHERE owes = 1 AND number > ? ORDER BY number LIMIT ?`,
+    )
+    .raw()
+  const selectEnded = database
+    .prepare<[number, bigint, bigint, number], Listed>(
+      `SELECT id, ends, ${columns} FROM channels WHERE ends < ? AND (ends, number) > (?, ?) ORDER BY ends, number LIMIT ?`,
+    )
+    .raw()
   const selectSums = database.prepare<[bigint, bigint], Sums>(`
     SELECT status, count(*) AS count, sum(alarm) AS alarms,
       ${summed.map((name) => `sum(${name} >> 32) AS ${name}_high, sum(${name} & 4294967295) AS ${name}_low`)}
@@ -157,11 +167,11 @@ export function sqliteRows(database: Database) {
     .pluck()
   // By channel from both tables at once: one that gets its row in `days` meanwhile is seen once all the same.
   const selectDay = database.prepare<[{ day: bigint; after: Buffer; limit: number }], DayRow>(`
-    SELECT channel, consumer, sum(charged) AS charged, sum(requests) AS requests FROM (
-      SELECT * FROM (SELECT channel, consumer, charged, requests FROM days
+    SELECT channel, consumer, rest, sum(charged) AS charged, sum(requests) AS requests FROM (
+      SELECT * FROM (SELECT channel, consumer, NULL AS rest, charged, requests FROM days
         WHERE day = :day AND channel > :after ORDER BY channel LIMIT :limit)
       UNION ALL
-      SELECT * FROM (SELECT id, consumer, charged - booked, requests - booked_requests FROM channels
+      SELECT * FROM (SELECT id, NULL, rest, charged - booked, requests - booked_requests FROM channels
         WHERE charged_on = :day AND id > :after ORDER BY id LIMIT :limit)
     ) GROUP BY channel ORDER BY channel LIMIT :limit
   `)
@@ -183,6 +193,8 @@ export function sqliteRows(database: Database) {
     putDay.run(end.day, toBytes(channelId), toBytes(consumer), charged, requests)
   }
 
+  const fromList = ([id, , ...row]: Listed) => toRow(toHex(id), row)
+
   /** @throws Error when the row isn't there: what this process knows of it must not pass for written. */
   function update(statement: typeof updateOften, values: unknown[]): void {
     if (statement.run(...values).changes !== 1) throw new Error('a row that was there is gone')
@@ -191,7 +203,7 @@ export function sqliteRows(database: Database) {
   return {
     row(channelId: Hex): Row | undefined {
       const row = selectRow.get(toBytes(channelId))
-      return row && toRow(row)
+      return row && toRow(channelId, row)
     },
 
     /** Writes a step, and returns the row as it is now. `before`: the row as it was. */
@@ -208,12 +220,12 @@ export function sqliteRows(database: Database) {
       else {
         const { status, alarm, expiry, closedAt, chargedOn, claimed } = account
         const seldom = [
-          ...[status, Number(alarm), owes(account), expiry, closedAt ?? null, closedAt ?? expiry, claimed],
+          ...[status, Number(alarm), owes(account), expiry, closedAt ?? null, endOf(account), claimed],
           ...[chargedOn ?? null, booked, bookedRequests],
         ]
         if (number !== undefined) update(updateSeldom, [...seldom, ...often, number])
         else {
-          const fixed = [toBytes(channelId), toBytes(account.consumer), account.deposit]
+          const fixed = [toBytes(channelId), account.deposit]
           number = BigInt(insertRow.run(...fixed, ...seldom, ...often).lastInsertRowid)
         }
       }
@@ -229,23 +241,31 @@ export function sqliteRows(database: Database) {
       return { number, record, booked, bookedRequests }
     },
 
-    /** Goes by the number of the row, so that a portion costs the same however few of its rows match. */
-    *pages({ status, unclaimedOver }: ChannelFilter): Generator<Account[]> {
+    /**
+     * Goes by the number of the row, so that a portion costs the same however few of its rows match. A damaged row is said to
+     * `log` and left out: what is to be claimed on the others must not wait for it.
+     */
+    *pages({ status, unclaimedOver }: ChannelFilter, log: (message: string) => void): Generator<Account[]> {
       const matches = (account: Account) =>
         (status === undefined || account.status === status) &&
         (unclaimedOver === undefined || account.charged - account.claimed > unclaimedOver)
-      const toAccounts = (rows: ChannelRow[]) => rows.map((row) => toRow(row).record.account).filter(matches)
+      const sound = skipDamaged((row: Listed) => fromList(row).record.account, {
+        name: ([id]) => `channel ${toHex(id)}`,
+        log,
+      })
+      const toAccounts = (rows: Listed[]) => sound.read(rows).filter(matches)
       if (unclaimedOver !== undefined && unclaimedOver >= 0n) {
         for (let after = 0n; ; ) {
           const rows = selectOwing.all(after, pageSize)
           yield toAccounts(rows)
-          if (rows.length < pageSize) return
-          after = rows.at(-1)?.number ?? after
+          if (rows.length < pageSize) return sound.end()
+          after = rows.at(-1)?.[2] ?? after
         }
       }
       const end = last()
       for (let after = 0n; after < end; after += BigInt(pageSize))
         yield toAccounts(selectPage.all(after, after + BigInt(pageSize), status ?? null))
+      sound.end()
     },
 
     /** The sums of one portion after another. */
@@ -279,9 +299,9 @@ export function sqliteRows(database: Database) {
         day = Number(next)
         for (let after: Buffer = Buffer.alloc(0); ; ) {
           const rows = selectDay.all({ day: next, after, limit })
-          yield rows.map(({ channel, consumer, charged, requests }) => ({
-            ...{ day: Day.format(day), channelId: toHex(channel), consumer: toHex(consumer) },
-            ...{ charged, requests },
+          yield rows.map(({ channel, consumer, rest, charged, requests }) => ({
+            ...{ day: Day.format(day), channelId: toHex(channel), charged, requests },
+            consumer: consumer ? toHex(consumer) : decodeRest(rest).consumer,
           }))
           if (rows.length < limit) break
           after = rows.at(-1)?.channel ?? after
@@ -317,14 +337,14 @@ export function sqliteRows(database: Database) {
       const found = selectEnded.all(Math.floor(now / 1000), ends, number, pageSize / 4)
       const over = found.flatMap((columns) => {
         try {
-          const row = toRow(columns)
+          const row = fromList(columns)
           return isOver(lapse(row.record, now).account, now) ? [row] : []
         } catch {
           return []
         }
       })
       const last = found.at(-1)
-      return { over, next: last && [last.ends, last.number] }
+      return { over, next: last && [last[1], last[2]] }
     },
 
     /** Drops a channel and its outcomes, and says how many these were. What was charged goes to its day. */
@@ -352,43 +372,69 @@ type Sums = { status: ChannelStatus; count: bigint; alarms: bigint } & Record<
   bigint
 >
 
-type ChannelRow = Record<'id' | 'consumer' | 'rest', Buffer> &
-  Record<'number' | 'alarm' | 'expiry' | 'deposit' | 'claimed' | 'booked' | 'booked_requests', bigint> &
-  Record<'authorized' | 'charged' | 'requests' | 'reserved', bigint> &
-  Record<'closed_at' | 'charged_on', bigint | null> & { status: ChannelStatus }
+const columns =
+  'number, status, alarm, expiry, closed_at, deposit, claimed, charged_on, booked, booked_requests, authorized, ' +
+  'charged, requests, reserved, rest'
+
+type Columns = [
+  ...[number: bigint, status: ChannelStatus, alarm: bigint, expiry: bigint, closedAt: bigint | null],
+  ...[deposit: bigint, claimed: bigint, chargedOn: bigint | null, booked: bigint, bookedRequests: bigint],
+  ...[authorized: bigint, charged: bigint, requests: bigint, reserved: bigint, rest: Buffer],
+]
+
+type Listed = [id: Buffer, ends: bigint, ...Columns]
 
 type OutcomeRow = { fingerprint: Buffer; response: Buffer }
 
-type DayRow = { channel: Buffer; consumer: Buffer; charged: bigint; requests: bigint }
+/** Of a day that has ended, with its `consumer`; of one that hasn't, with the `rest` of the channel. */
+type DayRow = { channel: Buffer; charged: bigint; requests: bigint } & (
+  | { consumer: Buffer; rest: null }
+  | { consumer: null; rest: Buffer }
+)
 
 type ClaimRow = Record<'tx' | 'channel' | 'consumer', Buffer> &
   Record<'number' | 'amount' | 'at', bigint> &
   Record<'fee' | 'gas_cost', string>
 
-function toRow(row: ChannelRow): Row {
-  const record = toRecord(row)
+function toRow(channelId: Hex, columns: Columns): Row {
+  const [number, status, alarm, expiry, closedAt, deposit, claimed, chargedOn, ...changing] = columns
+  const [booked, bookedRequests, authorized, charged, requests, reserved, blob] = changing
+  const rest = attemptDecode(channelId, blob)
+  const record: ChannelRecord = {
+    account: {
+      channelId,
+      consumer: rest.consumer,
+      provider: rest.provider,
+      deposit,
+      expiry,
+      proof: rest.proof,
+      firstSeen: rest.firstSeen,
+      status,
+      closedAt: closedAt ?? undefined,
+      authorized,
+      charged,
+      requests,
+      chargedOn: chargedOn === null ? undefined : Number(chargedOn),
+      reserved,
+      claimed,
+      accounted: rest.accounted,
+      claiming: rest.claiming,
+      finalAmount: rest.finalAmount,
+      alarm: alarm !== 0n,
+      nonces: rest.nonces,
+      highest: rest.highest,
+      next: rest.next,
+      claimable: rest.claimable,
+    },
+    leases: rest.leases,
+  }
   assertSound(record)
-  return { number: row.number, record, booked: row.booked, bookedRequests: row.booked_requests }
+  return { number, record, booked, bookedRequests }
 }
 
-function toRecord(row: ChannelRow): ChannelRecord {
-  const channelId = toHex(row.id)
+function attemptDecode(channelId: Hex, blob: Buffer): Rest {
   try {
-    const { leases, ...rest } = decodeRest(row.rest)
-    const { status, expiry, deposit, claimed, authorized, charged, requests, reserved } = row
-    return {
-      account: {
-        ...{ channelId, consumer: toHex(row.consumer), provider: rest.provider },
-        ...{ deposit, expiry, proof: rest.proof, firstSeen: rest.firstSeen, status },
-        closedAt: row.closed_at ?? undefined,
-        ...{ authorized, charged, requests },
-        chargedOn: row.charged_on === null ? undefined : Number(row.charged_on),
-        ...{ reserved, claimed, accounted: rest.accounted, claiming: rest.claiming },
-        ...{ finalAmount: rest.finalAmount, alarm: row.alarm !== 0n, nonces: rest.nonces },
-        ...{ highest: rest.highest, next: rest.next, claimable: rest.claimable },
-      },
-      leases,
-    }
+    return decodeRest(blob)
   } catch (error) {
     throw new LedgerInvariantError(channelId, 'its row cannot be read', String(error))
   }

@@ -1,4 +1,5 @@
 import type { Hex } from 'viem'
+import { checkpoints } from './checkpoints.ts'
 import { groupCommit, toLedgerError } from './groupCommit.ts'
 import type { LedgerIdentity } from './Ledger.ts'
 import type { LedgerStore } from './LedgerStore.ts'
@@ -39,7 +40,15 @@ export function sqliteStore(path: string, identity: LedgerIdentity, options: Opt
     mark()
   }
 
-  const commits = groupCommit(database, { begun, undone: () => known.clear() })
+  const copies = checkpoints(database)
+  const commits = groupCommit(database, { begun, undone: () => known.clear(), done: copies.wrote })
+  let closing: Promise<void> | undefined
+
+  async function close(): Promise<void> {
+    commits.close()
+    await copies.close()
+    database.close()
+  }
 
   /** The row as it is now: to be called after `refresh`, within a transaction or a turn. */
   function rowOf(channelId: Hex): Row | undefined {
@@ -89,7 +98,7 @@ export function sqliteStore(path: string, identity: LedgerIdentity, options: Opt
       return reading(() => ({ record: rowOf(channelId)?.record, now: now() }))
     },
 
-    pages: (filter) => inTurns(rows.pages(filter)),
+    pages: (filter) => inTurns(rows.pages(filter, options.log)),
 
     async totals() {
       const totals = noTotals()
@@ -142,6 +151,9 @@ export function sqliteStore(path: string, identity: LedgerIdentity, options: Opt
       reading(() => dataVersion.get())
     },
 
-    close: () => commits.close(),
+    close() {
+      closing ??= close()
+      return closing
+    },
   }
 }

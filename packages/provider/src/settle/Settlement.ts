@@ -179,7 +179,7 @@ export function createSettlement(options: {
     if (finalAmount === undefined || !highest) throw new DrainError('not_finalized', 'Nothing to close with.')
     await ledger.beginClaim(channelId, finalAmount)
     const args = [channelId, highest.amount, highest.nonce, finalAmount, highest.signature]
-    const receipt = await transact('claimAndClose', args, channelId)
+    const receipt = mustPay(await transact('claimAndClose', args, channelId), 'claimAndClose', channelId)
     await ledger.endClaim({ ...state, claimed: finalAmount }, accountsOf(receipt, channelId))
     await markClosed(channelId)
     closes.set(channelId, receipt.transactionHash)
@@ -206,8 +206,10 @@ export function createSettlement(options: {
     try {
       receipt = await sendClaim(channelId, take)
     } catch (error) {
-      // Known not to have paid: forget the announcement. Otherwise it stays, and the next claim reads the chain first.
-      if (error instanceof DrainError) await ledger.endClaim(facts)
+      // Known not to have paid: forget the announcement, by what the chain shows now, since another process may have claimed.
+      // Otherwise it stays, and the next claim reads the chain first.
+      const now = error instanceof DrainError ? await onChain(state) : undefined
+      if (now) await ledger.endClaim(now)
       throw error
     }
     await ledger.endClaim({ ...facts, claimed: take.payAmount }, accountsOf(receipt, channelId))
@@ -217,12 +219,24 @@ export function createSettlement(options: {
 
   async function sendClaim(channelId: Hex, { voucher, payAmount }: Take): Promise<TransactionReceipt> {
     const { amount, nonce, signature } = voucher
-    if (payAmount === amount) return transact('claim', [channelId, amount, nonce, signature], channelId)
-    const receipt = await transact('claimBatch', [[{ ...voucher, channelId, payAmount }]], channelId)
-    // A batch skips what it can't pay: an entry's success is its event.
+    if (payAmount === amount)
+      return mustPay(
+        await transact('claim', [channelId, amount, nonce, signature], channelId),
+        'claim',
+        channelId,
+      )
+    const entry = { ...voucher, channelId, payAmount }
+    return mustPay(await transact('claimBatch', [[entry]], channelId), 'claimBatch', channelId)
+  }
+
+  /**
+   * A claim that paid, by its event: a batch skips what it can't pay, and a receipt may be that of another transaction, which
+   * took the place of ours.
+   */
+  function mustPay(receipt: TransactionReceipt, functionName: string, channelId: Hex): TransactionReceipt {
     if (paidOut(receipt, channelId) > 0n) return receipt
-    throw new TransactionRevertedError('claimBatch', {
-      message: `The claim of channel ${channelId} was mined and paid nothing.`,
+    throw new TransactionRevertedError(functionName, {
+      message: `The ${functionName} of channel ${channelId} paid nothing, or another transaction took its place.`,
       action: 'Look at the channel on chain before trying again.',
       transactionHash: receipt.transactionHash,
     })

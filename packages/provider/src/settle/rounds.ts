@@ -19,6 +19,9 @@ export type Rounds = {
   stop(): Promise<void>
 }
 
+/** How long a round waits for what runs on an expiring channel: long enough for streams to end, which were told to. */
+const patienceMs = 1_000
+
 /** Rounds that have to fit into the time before an expiry in which nothing is served any more. */
 const roundsPerMargin = 3n
 
@@ -53,7 +56,8 @@ export function startRounds(
     minPayout: bigint
     /** Unix seconds. */
     now: () => bigint
-    closeChannel: (channel: Channel.Channel) => Promise<object>
+    /** Has a `rejection` when requests still run on the channel after `patienceMs`. */
+    closeChannel: (channel: Channel.Channel, patienceMs: number) => Promise<object>
     log: (message: string) => void
   },
 ): Rounds {
@@ -65,8 +69,10 @@ export function startRounds(
     const owed = charged - claimed
     const isExpiring = now() >= expiry - Terms.expiryMargin(channel, state.firstSeen)
     if (isExpiring && owed >= minPayout) {
-      if (Deployment.has(deployment, 'claimAndClose')) await closeChannel(channel)
-      else await report(settlement.claimSigned(channelId))
+      if (!Deployment.has(deployment, 'claimAndClose')) await report(settlement.claimSigned(channelId))
+      // A request that doesn't end must not keep what was charged from being claimed while it can be. It is closed later.
+      else if ('rejection' in (await closeChannel(channel, patienceMs)))
+        await report(settlement.claim(channelId))
     } else if (finalAmount !== undefined && finalAmount - claimed >= minPayout) {
       await settlement.close(channelId) // a settlement that failed before
     } else if (owed >= threshold) {

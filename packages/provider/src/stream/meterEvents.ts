@@ -57,7 +57,7 @@ export function meterEvents(
     end('left')
     return finished
   })
-  const onAbort = () => end('closed')
+  const onAbort = () => end(payment.isAbandoned ? 'left' : 'closed')
   payment.signal.addEventListener('abort', onAbort, { once: true })
   if (payment.signal.aborted) onAbort()
   const beat = setInterval(() => outlet.isWanted && outlet.send(keepAlive), settings.keepAliveMs)
@@ -133,7 +133,8 @@ export function meterEvents(
       payment.sent?.add(frame)
       outlet.send(frame)
     }
-    payment.charge(max(payment.captured, payment.reported))
+    // What was reported for events that were read ahead and never sent is not owed.
+    payment.charge(ended === 'complete' ? max(payment.captured, payment.reported) : payment.captured)
     const body = payment.captured > 0n || ended === 'complete' ? payment.sent?.bytes() : undefined
     const answer = body && { status: 200, headers: Object.entries(streamHeaders), body, ended }
     outlet.send(endFrames(await payment.settle(true, answer), ended))
@@ -151,6 +152,7 @@ export function meterEvents(
       payment.abort()
       // The ledger is out of reach. What it was last asked to charge it may have charged: there is no honest receipt.
       outlet.send(errorFrame('unavailable', 'The ledger is out of reach.') + doneFrame)
+      payment.charge(payment.captured)
       payment.settle(false).catch(() => {})
     }
     source.stop()

@@ -29,6 +29,7 @@ export type MeteredEvent = {
  * ```
  */
 export function sse(payment: Payment, events: AsyncIterable<MeteredEvent>): Response {
-  payment.defer()
-  return new Response(meterEvents(payment, events), { headers: streamHeaders })
+  const body = meterEvents(payment, events)
+  payment.defer(body)
+  return new Response(body, { headers: streamHeaders })
 }

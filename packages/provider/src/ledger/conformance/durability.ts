@@ -99,7 +99,7 @@ export function durability(store: LastingStore): void {
     test('claims and the days of dropped channels are there after reopening', async () => {
       const { clock, start } = await aStart()
       const first = await start()
-      const channel = aChannel()
+      const channel = aChannel({ expiry: BigInt(Math.floor(clock.now() / 1000)) + 3600n })
       const { reservationId } = await mustReserve(first, { channel, voucher: aVoucher(9n, 1n), quote: 9n })
       await first.capture(reservationId, 9n)
       await first.beginClaim(channel.channelId, 9n)

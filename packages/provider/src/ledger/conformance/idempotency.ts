@@ -43,6 +43,20 @@ export function idempotency({ clock, start }: Setting): void {
       expect(await ledger.get(channel.channelId)).toMatchObject({ reserved: 10n })
     })
 
+    test('a request that ran out of time and was served again is not charged twice', async () => {
+      const ledger = await start()
+      const channel = aChannel()
+      const voucher = aVoucher(500n, 1n)
+      const slow = await mustReserve(ledger, { channel, voucher, quote: 10n, leaseMs: 1000, key })
+      clock.advance(2000)
+      const retry = await mustReserve(ledger, { channel, voucher: aVoucher(500n, 2n), quote: 10n, key })
+      await ledger.capture(retry.reservationId, 10n, { outcome: answer })
+      const late = await ledger.capture(slow.reservationId, 10n, { outcome: new Uint8Array([9]) })
+      expect(codeOf(late)).toBe('reservation_ended')
+      expect(await ledger.get(channel.channelId)).toMatchObject({ charged: 10n, reserved: 0n })
+      expect(await ledger.outcome(channel.channelId, key.id)).toMatchObject({ response: answer })
+    })
+
     test('letters of a key have no case', async () => {
       const ledger = await start()
       const channel = aChannel()
@@ -129,6 +143,26 @@ export function idempotency({ clock, start }: Setting): void {
       if (!again.ok) throw new Error(again.code)
       await ledger.capture(again.reservationId, 10n, { outcome: answer })
       expect((await ledger.outcome(channel.channelId, key.id))?.response).toEqual(answer)
+    })
+
+    test('an answer that came too late to be charged in full is not kept', async () => {
+      const ledger = await start()
+      for (const [spent, kept] of [
+        [0n, true],
+        [495n, false],
+        [500n, false],
+      ] as const) {
+        const channel = aChannel()
+        const late = await ask(ledger, channel, 1n, key)
+        if (!late.ok) throw new Error(late.code)
+        clock.advance(150_000)
+        // The credit that it gave back serves others meanwhile.
+        const other = await mustReserve(ledger, { channel, voucher: aVoucher(500n, 2n), quote: spent })
+        await ledger.capture(other.reservationId, spent)
+        const result = await ledger.capture(late.reservationId, 10n, { outcome: answer })
+        expect(result).toMatchObject({ ok: true, captured: kept ? 10n : 500n - spent })
+        expect(Boolean(await ledger.outcome(channel.channelId, key.id))).toBe(kept)
+      }
     })
 
     test('an outcome is kept for a day, or as long as was said', async () => {

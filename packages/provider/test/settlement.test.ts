@@ -1,0 +1,89 @@
+import { drainChannelAbi } from '@drain/core'
+import { memoryLedger, type Paywall } from '@drain/provider'
+import type { Hex } from 'viem'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Fixture, startFixture } from './fixture.ts'
+
+let fixture: Fixture
+
+beforeAll(async () => {
+  fixture = await startFixture()
+})
+afterAll(() => fixture?.close())
+
+const ask = (paywall: Paywall, headers: Record<string, string>, quote: bigint, answer?: Promise<Response>) =>
+  paywall.handle(new Request('http://p.example/x', { headers }), quote, () => answer ?? new Response('done'))
+
+async function claimedOf(channelId: Hex): Promise<bigint> {
+  const { deployment, publicClient } = fixture.chain
+  const [, , , claimed] = await publicClient.readContract({
+    address: deployment.contract,
+    abi: drainChannelAbi,
+    functionName: 'getChannel',
+    args: [channelId],
+  })
+  return claimed
+}
+
+test('a request that does not end keeps nothing from being claimed before the expiry', async () => {
+  let clock = Date.now()
+  const paywall = fixture.paywall({
+    settle: {},
+    ledger: memoryLedger({ log: () => {} }),
+    clock: () => clock,
+  })
+  const channel = await fixture.open({ duration: 1_801n })
+  const headers = () => channel.voucher(channel.deposit)
+  expect((await ask(paywall, await headers(), 900_000n)).status).toBe(200)
+  let resolve: (answer: Response) => void = () => {}
+  const promise = new Promise<Response>((done) => {
+    resolve = done
+  })
+  const slow = ask(paywall, await headers(), 1n, promise)
+  await expect.poll(async () => (await paywall.ledger.get(channel.id))?.reserved).toBe(1n)
+
+  clock += 1_700_000
+  const before = await fixture.balance(fixture.provider.address)
+  await paywall.rounds?.run()
+  expect((await fixture.balance(fixture.provider.address)) - before).toBe(900_000n)
+  expect(await paywall.ledger.get(channel.id)).toMatchObject({ status: 'closing', claimed: 900_000n })
+
+  resolve(new Response('late'))
+  await slow
+})
+
+test('a claim whose place another transaction took is not booked, and is made again', async () => {
+  const { chain, provider } = fixture
+  const { publicClient, testClient } = chain
+  const paywall = fixture.paywall()
+  const channel = await fixture.open()
+  expect((await ask(paywall, await channel.voucher(500_000n), 500_000n)).status).toBe(200)
+
+  await testClient.setAutomine(false)
+  const claim = paywall.settlement.claim(channel.id).then(
+    () => 'claimed',
+    (error) => error.code,
+  )
+  const pending = async () => {
+    const pool = await testClient.getTxpoolContent()
+    return Object.values(
+      pool.pending[provider.address] ?? pool.pending[provider.address.toLowerCase() as Hex] ?? {},
+    )[0]
+  }
+  await expect.poll(pending).toBeDefined()
+  const sent = await pending()
+  const fee = BigInt(sent?.maxFeePerGas ?? 0) * 3n
+  await chain.walletClient(provider).sendTransaction({
+    ...{ to: provider.address, nonce: Number(sent?.nonce), gas: 30_000n },
+    ...{ maxFeePerGas: fee, maxPriorityFeePerGas: fee },
+  })
+  await testClient.mine({ blocks: 1 })
+  await testClient.setAutomine(true)
+  expect(await claim).not.toBe('claimed')
+  expect(await claimedOf(channel.id)).toBe(0n)
+  expect(await paywall.ledger.get(channel.id)).toMatchObject({ claimed: 0n, charged: 500_000n })
+
+  expect(await paywall.settlement.claim(channel.id)).toMatchObject({ amount: 500_000n })
+  expect(await claimedOf(channel.id)).toBe(500_000n)
+  expect(await publicClient.getTransactionCount({ address: provider.address })).toBeGreaterThan(1)
+})
