@@ -104,10 +104,12 @@ export async function run({ quick = false }: { quick?: boolean }): Promise<Recor
         rows.push([name, channels.toLocaleString('en'), String(concurrency), durability, rate.toFixed(0)])
       }
       if (name !== 'sqlite') continue
-      const [atTen = Number.NaN, atTenThousand, atMillion] = cases.map(({ rates }) => median(rates))
-      if (atTenThousand) figures.ledger_10k_vs_10 = round2(atTenThousand / atTen)
+      const [atTen = [], atTenThousand, atMillion] = cases.map(({ rates }) => rates)
+      const overTen = (rates: number[]) =>
+        round2(median(rates.map((rate, round) => rate / (atTen[round] ?? Number.NaN))))
+      if (atTenThousand) figures.ledger_10k_vs_10 = overTen(atTenThousand)
       if (atMillion) {
-        figures.ledger_1m_vs_10 = round2(atMillion / atTen)
+        figures.ledger_1m_vs_10 = overTen(atMillion)
         figures.ledger_memory_mb_1m = Math.round(memory.get(1_000_000) ?? Number.NaN)
       }
     } finally {
@@ -203,7 +205,10 @@ async function sqlite(): Promise<Store> {
       await open('full').close()
       const database = openFile(path)
       database.defaultSafeIntegers()
-      const rows = sqliteRows(database)
+      // Of what it does here nothing needs to survive, and there is no other way to have a million channels soon.
+      database.pragma('synchronous = OFF')
+      database.pragma('cache_size = -1000000')
+      const rows = sqliteRows(database, identity)
       database.exec('BEGIN')
       for (let index = 0; index < channels; index++)
         rows.write(undefined, { record: { account: usedAccount(index), leases: [] } })
@@ -232,17 +237,22 @@ async function postgres(): Promise<Store | undefined> {
       const empty = open()
       await empty.ready()
       await empty.close()
-      // All have the same history; what they are called is computed as in `channelOf`.
+      // All have the same history; what they are called is computed as in `channelOf`. The consumer also stands in the blob,
+      // after its flags and a length.
       const {
         id: _,
         consumer: __,
         known: ___,
         ...row
       } = fromRecord({ account: usedAccount(0), leases: [] }, 1n, undefined)
-      const values = Object.values(row).map((value) => (value === null ? 'NULL' : `'${value}'`))
+      const consumer = "decode(lpad(to_hex(i + 1), 40, '0'), 'hex')"
+      const values = Object.entries(row).map(([name, value]) => {
+        if (name === 'rest') return `overlay('${value}'::bytea PLACING ${consumer} FROM 4 FOR 20)`
+        return value === null ? 'NULL' : `'${value}'`
+      })
       await server.sql(
         `INSERT INTO drain.channels (id, consumer, ${Object.keys(row)})
-        SELECT sha256(convert_to(i::text, 'UTF8')), decode(lpad(to_hex(i + 1), 40, '0'), 'hex'), ${values}
+        SELECT sha256(convert_to(i::text, 'UTF8')), ${consumer}, ${values}
         FROM generate_series(0, ${channels - 1}) AS i`,
         'drain',
       )

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { zeroAddress } from 'viem'
 import { LedgerFileError } from '../ledger/Errors.ts'
 import type { DayRange } from '../ledger/Ledger.ts'
 import type { LedgerStore } from '../ledger/LedgerStore.ts'
@@ -33,7 +34,8 @@ async function sqliteBooks(path: string): Promise<Books> {
     if (!isLedger(database))
       throw new LedgerFileError(file, 'is not a ledger', { action: 'Name a ledger’s file.' })
     database.defaultSafeIntegers()
-    const rows = sqliteRows(database)
+    // Whose ledger it is matters for accounts that are served, not for these.
+    const rows = sqliteRows(database, { provider: zeroAddress })
     return {
       days: async function* (range) {
         yield* rows.days(range)

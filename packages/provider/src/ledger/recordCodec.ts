@@ -7,7 +7,6 @@ import type { ChannelRecord } from './LedgerStore.ts'
 export type Rest = Pick<
   Account,
   | 'consumer'
-  | 'provider'
   | 'proof'
   | 'firstSeen'
   | 'accounted'
@@ -60,7 +59,6 @@ export function encodeRest({ account, leases }: ChannelRecord): Buffer {
   }
 
   bytes(account.consumer)
-  bytes(account.provider)
   int(account.firstSeen)
   int(account.accounted)
   int(account.claiming)
@@ -111,7 +109,6 @@ export function decodeRest(blob: Buffer): Rest {
     return { amount, nonce, signature: isProven && proof ? `${signature}${proof.slice(2)}` : signature }
   }
   const consumer = hex()
-  const provider = hex()
   const firstSeen = int()
   const accounted = int()
   const claiming = int()
@@ -138,7 +135,7 @@ export function decodeRest(blob: Buffer): Rest {
   }
   if (at !== blob.length) throw new RangeError('The record is longer than it says.')
   return {
-    ...{ consumer, provider, proof, firstSeen, accounted, claiming, finalAmount },
+    ...{ consumer, proof, firstSeen, accounted, claiming, finalAmount },
     nonces: { highest: highestNonce, seen: seen === '' ? 0n : BigInt(`0x${seen}`) },
     ...{ highest, next, claimable, leases },
   }

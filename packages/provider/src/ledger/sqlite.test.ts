@@ -6,6 +6,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -113,6 +114,21 @@ describe('what goes wrong while it runs', () => {
     expect(await ledger.outcome(channel.channelId, key.id)).toBeUndefined()
     const small = { outcome: new Uint8Array(1000) }
     expect(await ledger.capture(reserved.reservationId, 5n, small)).toMatchObject({ captured: 5n })
+  })
+
+  test('a long log is copied into the file while the ledger is open, and is gone when it is closed', async () => {
+    const path = aPath()
+    const ledger = start(path)
+    const channels = Array.from({ length: 500 }, () => aChannel())
+    const before = statSync(path).size
+    for (let nonce = 1n; nonce <= 10n; nonce++)
+      await Promise.all(channels.map((channel) => ledger.raise({ channel, voucher: aVoucher(nonce, nonce) })))
+    await expect.poll(() => statSync(path).size).toBeGreaterThan(before)
+    const last = await ledger.raise({ channel: aChannel(), voucher: aVoucher(1n, 1n) })
+    expect(last).toMatchObject({ ok: true })
+    await ledger.close()
+    expect(existsSync(`${path}-wal`)).toBe(false)
+    expect(await start(path).totals()).toMatchObject({ open: 501, authorized: 5001n })
   })
 
   test('a channel is forgotten for a newer one, and found again', async () => {

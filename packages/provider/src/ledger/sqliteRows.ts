@@ -1,5 +1,5 @@
 import type { Database } from 'better-sqlite3'
-import type { Hex } from 'viem'
+import type { Address, Hex } from 'viem'
 import { type Account, assertSound, lapse } from './Account.ts'
 import * as Day from './Day.ts'
 import { LedgerInvariantError } from './Errors.ts'
@@ -9,6 +9,7 @@ import type {
   ChargedDay,
   ClaimRecord,
   DayRange,
+  LedgerIdentity,
   LedgerTotals,
   Outcome,
 } from './Ledger.ts'
@@ -103,8 +104,8 @@ function endOf({ closedAt = 0n, expiry }: Account): bigint {
 
 export type SqliteRows = ReturnType<typeof sqliteRows>
 
-/** Reads and writes the rows of the ledger. Every record read is checked: a damaged one serves nobody. */
-export function sqliteRows(database: Database) {
+/** Reads and writes the rows of the ledger of `provider`, in lower case. Every record read is checked: a damaged one serves nobody. */
+export function sqliteRows(database: Database, { provider }: Pick<LedgerIdentity, 'provider'>) {
   // Without names, and with few blobs: making these takes longer than finding the row.
   const selectRow = database.prepare<[Buffer], Columns>(`SELECT ${columns} FROM channels WHERE id = ?`).raw()
   const insertRow = database.prepare<unknown[]>(
@@ -193,7 +194,7 @@ export function sqliteRows(database: Database) {
     putDay.run(end.day, toBytes(channelId), toBytes(consumer), charged, requests)
   }
 
-  const fromList = ([id, , ...row]: Listed) => toRow(toHex(id), row)
+  const fromList = ([id, , ...row]: Listed) => toRow(toHex(id), provider, row)
 
   /** @throws Error when the row isn't there: what this process knows of it must not pass for written. */
   function update(statement: typeof updateOften, values: unknown[]): void {
@@ -203,7 +204,7 @@ export function sqliteRows(database: Database) {
   return {
     row(channelId: Hex): Row | undefined {
       const row = selectRow.get(toBytes(channelId))
-      return row && toRow(channelId, row)
+      return row && toRow(channelId, provider, row)
     },
 
     /** Writes a step, and returns the row as it is now. `before`: the row as it was. */
@@ -396,7 +397,7 @@ type ClaimRow = Record<'tx' | 'channel' | 'consumer', Buffer> &
   Record<'number' | 'amount' | 'at', bigint> &
   Record<'fee' | 'gas_cost', string>
 
-function toRow(channelId: Hex, columns: Columns): Row {
+function toRow(channelId: Hex, provider: Address, columns: Columns): Row {
   const [number, status, alarm, expiry, closedAt, deposit, claimed, chargedOn, ...changing] = columns
   const [booked, bookedRequests, authorized, charged, requests, reserved, blob] = changing
   const rest = attemptDecode(channelId, blob)
@@ -404,7 +405,7 @@ function toRow(channelId: Hex, columns: Columns): Row {
     account: {
       channelId,
       consumer: rest.consumer,
-      provider: rest.provider,
+      provider,
       deposit,
       expiry,
       proof: rest.proof,

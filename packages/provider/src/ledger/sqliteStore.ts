@@ -1,4 +1,4 @@
-import type { Hex } from 'viem'
+import type { Address, Hex } from 'viem'
 import { checkpoints } from './checkpoints.ts'
 import { groupCommit, toLedgerError } from './groupCommit.ts'
 import type { LedgerIdentity } from './Ledger.ts'
@@ -18,7 +18,7 @@ export function sqliteStore(path: string, identity: LedgerIdentity, options: Opt
   const { now, cachedChannels = 10_000, maxPages } = options
   const { database, mark } = openSqliteFile(path, identity, options)
   if (maxPages !== undefined) database.pragma(`max_page_count = ${maxPages}`)
-  const rows = sqliteRows(database)
+  const rows = sqliteRows(database, { provider: identity.provider.toLowerCase() as Address })
   const known = new RecentMap<Hex, Row>(cachedChannels)
   const dataVersion = database.prepare<[], bigint>('PRAGMA data_version').pluck()
   let version = dataVersion.get()
@@ -81,10 +81,11 @@ export function sqliteStore(path: string, identity: LedgerIdentity, options: Opt
   return {
     update: (channelId, decide) =>
       commits.run(() => {
-        const before = rowOf(channelId)
+        const before = known.get(channelId) ?? rows.row(channelId)
         const { result, write } = decide(before?.record, now())
-        if (!write) return { result }
-        return { result, write: () => known.set(channelId, rows.write(before, write)) }
+        if (write) return { result, write: () => known.set(channelId, rows.write(before, write)) }
+        if (before) known.set(channelId, before)
+        return { result }
       }),
 
     async read(channelId) {
