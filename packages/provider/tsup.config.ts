@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs'
 import { defineConfig } from 'tsup'
+
+const { version } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8'))
 
 export default defineConfig({
   entry: {
@@ -15,6 +18,7 @@ export default defineConfig({
   format: ['esm', 'cjs'],
   target: 'es2023',
   dts: true,
+  define: { __DRAIN_PROVIDER_VERSION__: JSON.stringify(version) },
   sourcemap: true,
   clean: true,
   // tsup bundles what is no plain dependency; these are optional, native or large.
