@@ -6,6 +6,8 @@ export type RpcProxy = {
   url: string
   /** Questions so far, by method; of one that is sent in a batch, each counts. */
   count(method: string): number
+  /** Those of them that were answered. */
+  answered(method: string): number
   /** Most questions of a method that were under way at the same time. */
   peak(method: string): number
   /** Holds back answers until the result is called. */
@@ -52,6 +54,7 @@ export async function startRpcProxy(target: string): Promise<RpcProxy> {
   const proxy: RpcProxy = {
     url: `http://127.0.0.1:${port}`,
     count: (method) => counts.get(method) ?? 0,
+    answered: (method) => (counts.get(method) ?? 0) - (running.get(method) ?? 0),
     peak: (method) => peaks.get(method) ?? 0,
     hold() {
       let release = () => {}
