@@ -27,7 +27,7 @@ export function record(figures: Record<string, number>): void {
   )
   const table = ['| figure | last run | goal |', '|---|---:|---:|', ...rows].join('\n')
   const text = readFileSync(readme, 'utf8')
-  writeFileSync(readme, text.replace(/(<!-- results -->\n)[\s\S]*(\n<!-- \/results -->)/, `$1${table}$2`))
+  writeFileSync(readme, text.replace(/(<!-- results -->)[\s\S]*(<!-- \/results -->)/, `$1\n${table}\n$2`))
 }
 
 /** Whole numbers from 100 on, three digits below. */
