@@ -15,23 +15,43 @@ type Operation = {
 }
 
 export type GroupCommit = {
-  /** Resolves after the COMMIT of what it wrote. @throws LedgerUnavailableError */
+  /** Resolves once the disk has what it wrote, and what it has read. @throws LedgerUnavailableError */
   run<result>(work: Work<result>): Promise<result>
-  /** Commits what was asked for before; what comes later is refused. The database stays open. */
-  close(): void
+  /** Resolves once the disk has all that was committed. @throws LedgerUnavailableError */
+  flushed(): Promise<void>
+  /** Commits and flushes what was asked for before; what comes later is refused. The database stays open. */
+  close(): Promise<void>
 }
+
+/** Makes what was committed before it was called survive power loss. */
+export type Flush = () => Promise<void>
 
 /**
  * Runs operations in order of arrival, those of one turn of the event loop in one transaction, so that they share its
- * fsync. A promise resolves only after COMMIT. An operation that throws by itself has written nothing and rejects
- * alone; a failure of the store rolls back and rejects the whole batch.
+ * commit and its flush to the disk. An operation that throws by itself has written nothing and rejects alone; a failure of
+ * the store rolls back and rejects the whole batch.
+ *
+ * One batch is flushed while the requests of the other are at work; what arrives meanwhile is the next batch. A flush that
+ * fails may have lost what was committed and can't be repeated (the kernel forgets what it could not write), so nothing is
+ * accepted after it.
  *
  * `begun` is called at the start of each transaction, `undone` when one was rolled back, `done` with the number of writing
  * operations after its COMMIT.
  */
 export function groupCommit(
   database: Database,
-  { begun, undone, done }: { begun: () => void; undone: () => void; done: (writes: number) => void },
+  {
+    begun,
+    undone,
+    done,
+    flush,
+  }: {
+    begun: () => void
+    undone: () => void
+    done: (writes: number) => void
+    /** None: what is committed is told at once. */
+    flush?: Flush | undefined
+  },
 ): GroupCommit {
   const begin = database.prepare('BEGIN IMMEDIATE')
   const commit = database.prepare('COMMIT')
@@ -39,33 +59,62 @@ export function groupCommit(
   const queue: Operation[] = []
   let isScheduled = false
   let isClosed = false
+  let failure: LedgerUnavailableError | undefined
+  let flushing: Promise<void> | undefined
   let writes = 0
 
   function schedule(): void {
-    if (isScheduled || queue.length === 0) return
+    if (isScheduled || flushing || queue.length === 0) return
     isScheduled = true
     setImmediate(() => {
       isScheduled = false
-      runBatch()
+      if (!flushing) runBatch()
       schedule()
     })
   }
 
   function runBatch(): void {
     const batch = queue.splice(0, batchSize)
+    let settled: (() => void)[]
     try {
+      if (failure) throw failure
       begin.run()
       begun()
       writes = 0
-      const settled = batch.map(runOne)
+      settled = batch.map(runOne)
       commit.run()
-      for (const settle of settled) settle()
     } catch (cause) {
       undo()
-      for (const { reject } of batch) reject(new LedgerUnavailableError('it cannot be written', cause))
+      const error = cause === failure ? failure : new LedgerUnavailableError('it cannot be written', cause)
+      for (const { reject } of batch) reject(error)
       return
     }
+    const settle = () => {
+      for (const end of settled) end()
+    }
+    if (writes === 0 || !flush) settle()
+    else {
+      flushing = flush().then(
+        () => flushed(settle),
+        (cause) => {
+          failure = new LedgerUnavailableError(
+            'the disk failed, and may have lost what was written last',
+            cause,
+          )
+          for (const { reject } of batch) reject(failure)
+          flushed(() => {})
+        },
+      )
+    }
     done(writes)
+  }
+
+  /** The next batch goes on its way first: the disk works while the requests of this one do. */
+  function flushed(settle: () => void): void {
+    flushing = undefined
+    if (queue.length > 0) runBatch()
+    settle()
+    schedule()
   }
 
   function undo(): void {
@@ -99,9 +148,16 @@ export function groupCommit(
         queue.push({ work, resolve, reject })
         schedule()
       }),
-    close() {
+    async flushed() {
+      await flushing
+      if (failure) throw failure
+    },
+    async close() {
       isClosed = true
-      while (queue.length > 0) runBatch()
+      while (flushing || queue.length > 0) {
+        if (flushing) await flushing
+        else runBatch()
+      }
     },
   }
 }

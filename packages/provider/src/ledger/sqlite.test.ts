@@ -1,4 +1,4 @@
-import {
+import fs, {
   copyFileSync,
   existsSync,
   mkdtempSync,
@@ -10,10 +10,11 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import SQLite from 'better-sqlite3'
-import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import { conformance, durability, type LastingStore, processes } from './conformance/index.ts'
 import { LedgerFileError, LedgerInvariantError, LedgerUnavailableError } from './Errors.ts'
 import { aChannel, aVoucher, identity } from './fixtures.ts'
@@ -114,6 +115,35 @@ describe('what goes wrong while it runs', () => {
     expect(await ledger.outcome(channel.channelId, key.id)).toBeUndefined()
     const small = { outcome: new Uint8Array(1000) }
     expect(await ledger.capture(reserved.reservationId, 5n, small)).toMatchObject({ captured: 5n })
+  })
+
+  test.each([
+    { synchronous: 'full', answer: LedgerUnavailableError },
+    { synchronous: 'normal', answer: undefined },
+  ] as const)('a disk that does not take a flush: $synchronous', async ({ synchronous, answer }) => {
+    const { fdatasync } = fs
+    onTestFinished(() => {
+      fs.fdatasync = fdatasync
+      syncBuiltinESMExports()
+    })
+    const path = aPath()
+    const ledger = start(path, { synchronous })
+    const channel = aChannel()
+    await ledger.reserve({ channel, voucher: aVoucher(10n, 1n), quote: 5n })
+    const broken = (_: number, callback: (error: Error) => void) => callback(new Error('EIO'))
+    fs.fdatasync = broken as unknown as typeof fdatasync
+    syncBuiltinESMExports()
+    const refused = await ledger.reserve({ channel, voucher: aVoucher(20n, 2n), quote: 5n }).catch((e) => e)
+    fs.fdatasync = fdatasync
+    syncBuiltinESMExports()
+    const after = await ledger.reserve({ channel, voucher: aVoucher(30n, 3n), quote: 5n }).catch((e) => e)
+    for (const result of [refused, after]) {
+      if (answer) expect(result).toBeInstanceOf(answer)
+      else expect(result).toMatchObject({ ok: true })
+    }
+    if (answer) await expect(ledger.get(channel.channelId)).rejects.toThrow(answer)
+    await ledger.close()
+    expect(await start(path).get(channel.channelId)).toMatchObject({ deposit: channel.deposit })
   })
 
   test('a long log is copied into the file while the ledger is open, and is gone when it is closed', async () => {

@@ -7,7 +7,7 @@ export { backupSqliteLedger } from './backupSqliteLedger.ts'
 /**
  * A ledger in one SQLite file, for one machine and any number of processes on it.
  *
- * What it acknowledged survives power loss (WAL, `synchronous=FULL`); concurrent requests share the fsync. Keep the file
+ * What it acknowledged survives power loss (as with WAL and `synchronous=FULL`); concurrent requests share the flush. Keep the file
  * on a local disk, and back it up with `backupSqliteLedger`. A new file knows no voucher: whoever loses it serves old
  * vouchers again. One that was copied back starts with its open channels frozen, for the same reason.
  *

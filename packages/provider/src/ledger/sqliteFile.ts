@@ -35,12 +35,11 @@ export function openSqliteFile(
   identity: LedgerIdentity,
   options: {
     busyTimeoutMs?: number | undefined
-    synchronous?: 'full' | 'normal' | undefined
     restored?: 'freeze' | 'trust' | undefined
     log: (message: string) => void
   },
 ): { database: Database; mark: () => void } {
-  const { busyTimeoutMs = 5000, synchronous = 'full', restored = 'freeze', log } = options
+  const { busyTimeoutMs = 5000, restored = 'freeze', log } = options
   assertNodeVersion(process.versions.node)
   if (path === '' || path === ':memory:')
     throw new LedgerFileError(`"${path}"`, 'is not a file', { action: 'Name a file, or use memoryLedger.' })
@@ -53,11 +52,12 @@ export function openSqliteFile(
     const database = new SQLite(file, { fileMustExist: true, timeout: busyTimeoutMs })
     try {
       database.defaultSafeIntegers()
-      // FULL: COMMIT returns when the disk has it. Power loss must not un-burn a nonce or un-freeze a channel.
+      // COMMIT returns when the disk has it: power loss must not un-freeze what is frozen here.
       database.pragma('synchronous = FULL')
       // SQLite opens a file that it may not write without a word; this fails.
       const mark = recognize(database, file, { restored, log })
-      database.pragma(`synchronous = ${synchronous}`)
+      // From here on the store flushes by itself what has to survive.
+      database.pragma('synchronous = NORMAL')
       return { database, mark }
     } catch (error) {
       database.close()

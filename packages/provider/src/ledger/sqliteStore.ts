@@ -1,5 +1,6 @@
 import type { Address, Hex } from 'viem'
 import { checkpoints } from './checkpoints.ts'
+import { flushLog } from './flushLog.ts'
 import { groupCommit, toLedgerError } from './groupCommit.ts'
 import type { LedgerIdentity } from './Ledger.ts'
 import type { LedgerStore } from './LedgerStore.ts'
@@ -15,7 +16,7 @@ const markEveryMs = 60_000
 
 /** The store in the file at `path`. @throws LedgerFileError */
 export function sqliteStore(path: string, identity: LedgerIdentity, options: Options): LedgerStore {
-  const { now, cachedChannels = 10_000, maxPages } = options
+  const { now, cachedChannels = 10_000, maxPages, synchronous = 'full' } = options
   const { database, mark } = openSqliteFile(path, identity, options)
   if (maxPages !== undefined) database.pragma(`max_page_count = ${maxPages}`)
   const rows = sqliteRows(database, { provider: identity.provider.toLowerCase() as Address })
@@ -41,12 +42,15 @@ export function sqliteStore(path: string, identity: LedgerIdentity, options: Opt
   }
 
   const copies = checkpoints(database)
-  const commits = groupCommit(database, { begun, undone: () => known.clear(), done: copies.wrote })
+  const log = flushLog(database)
+  const flush = synchronous === 'full' ? log.flush : undefined
+  const commits = groupCommit(database, { begun, undone: () => known.clear(), done: copies.wrote, flush })
   let closing: Promise<void> | undefined
 
   async function close(): Promise<void> {
-    commits.close()
+    await commits.close()
     await copies.close()
+    log.close()
     database.close()
   }
 
@@ -65,6 +69,13 @@ export function sqliteStore(path: string, identity: LedgerIdentity, options: Opt
     } catch (error) {
       throw toLedgerError(error, 'it cannot be read')
     }
+  }
+
+  /** What is told was flushed before. */
+  async function readingFlushed<result>(read: () => result): Promise<result> {
+    const result = reading(read)
+    await commits.flushed()
+    return result
   }
 
   /** Lets requests have their turn between the portions of a long read. */
@@ -89,7 +100,7 @@ export function sqliteStore(path: string, identity: LedgerIdentity, options: Opt
       }),
 
     async read(channelId) {
-      return reading(() => {
+      return readingFlushed(() => {
         refresh()
         return { record: rowOf(channelId)?.record, now: now() }
       })
@@ -112,7 +123,7 @@ export function sqliteStore(path: string, identity: LedgerIdentity, options: Opt
     },
 
     async outcome(channelId, keyId) {
-      return reading(() => rows.outcome(channelId, keyId, now()))
+      return readingFlushed(() => rows.outcome(channelId, keyId, now()))
     },
 
     days: (range) => inTurns(rows.days(range)),
