@@ -1,4 +1,5 @@
 import type { Address, Hex } from 'viem'
+import type { Notebook } from './Notebook.ts'
 
 /**
  * The one place that decides whether a request may be served, and remembers what was.
@@ -119,6 +120,9 @@ export interface Ledger {
 
   /** The claims that were paid out, oldest first. */
   claims(range?: DayRange): AsyncIterable<ClaimRecord>
+
+  /** What is remembered beside the channels. Nothing in it changes what is served. */
+  readonly notebook: Notebook
 
   /**
    * Drops what can't matter any more: outcomes whose time is up, leases that can't be captured any more, and channels that

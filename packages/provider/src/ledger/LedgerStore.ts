@@ -1,6 +1,7 @@
 import type { Hex } from 'viem'
 import type { Account, Lease } from './Account.ts'
 import type { ChannelFilter, ChargedDay, ClaimRecord, DayRange, LedgerTotals, Outcome } from './Ledger.ts'
+import type { DecideNote, Note } from './Notebook.ts'
 
 /**
  * Where `createLedger` keeps its channels: it reads and writes records, and decides nothing. Ids are lower case.
@@ -36,6 +37,15 @@ export interface LedgerStore {
 
   /** In the order of their writing. */
   claims(range: DayRange): AsyncIterable<readonly ClaimRecord[]>
+
+  /** One atomic step on one note, as `update` is one on a channel. `key` and text were checked. */
+  writeNote<result>(key: string, decide: DecideNote<result>): Promise<result>
+
+  /**
+   * The first of the notes with `from <= key < until`, in the order of the bytes of their keys: as many as can be read in one
+   * go, at least one if there is any. What is durable.
+   */
+  notes(from: string, until: string): Promise<readonly Note[]>
 
   /**
    * Drops outcomes whose time is up and the channels that `isOver`, each together with what belongs to it; their days and

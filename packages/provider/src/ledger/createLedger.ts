@@ -1,5 +1,6 @@
 import type { Address, Hex } from 'viem'
 import * as Account from './Account.ts'
+import { createNotebook } from './createNotebook.ts'
 import * as Day from './Day.ts'
 import { ChannelMismatchError, LedgerUsageError } from './Errors.ts'
 import type {
@@ -244,6 +245,8 @@ export function createLedger(
     async *claims(range = {}) {
       for await (const page of store.claims(checkRange(range))) yield* page
     },
+
+    notebook: createNotebook(store),
 
     prune: () => store.prune(Account.isOver),
 

@@ -75,6 +75,45 @@ const jobs: Record<string, () => Promise<void>> = {
     await Promise.all(lanes)
   },
 
+  /** Eighty increments of one note, eight at a time. */
+  async count() {
+    const increments = Array.from({ length: 8 }, async () => {
+      for (let times = 0; times < 10; times++) {
+        const before = await ledger.notebook.write('count', (text = '0') => {
+          return { result: text, write: String(Number(text) + 1) }
+        })
+        console.log(before)
+      }
+    })
+    await Promise.all(increments)
+  },
+
+  /** Writes sixty notes if they aren't there, as others do, and prints those that it wrote. */
+  async take() {
+    for (let nonce = 0; nonce < 60; nonce += 6) {
+      const takes = Array.from({ length: 6 }, async (_, more) => {
+        const key = `tx/${String(nonce + more).padStart(20, '0')}`
+        const isMine = await ledger.notebook.write(key, (text) => {
+          return { result: text === undefined, write: text ?? index }
+        })
+        if (isMine) console.log(`${key} ${index}`)
+      })
+      await Promise.all(takes)
+    }
+  },
+
+  /** Writes one note after another in each of four lanes, until somebody kills it. */
+  async note() {
+    const lanes = [1, 2, 3, 4].map(async (lane) => {
+      for (let count = 0; ; count++) {
+        const key = `${lane}/${count}`
+        await ledger.notebook.write(key, () => ({ result: undefined, write: `text of ${key}` }))
+        console.log(key)
+      }
+    })
+    await Promise.all(lanes)
+  },
+
   /** One request for half of the channel, which ends when it is told to. */
   async linger() {
     const channel = hammered(6)

@@ -37,6 +37,7 @@ function memoryStore(now: () => number): LedgerStore {
   const outcomes = new Map<string, Outcome & { endsAt: number }>()
   const dayEnds: (DayEnd & Pick<Account, 'channelId' | 'consumer'>)[] = []
   const claims: ClaimRecord[] = []
+  const notes = new Map<string, string>()
   let closed = false
 
   function assertOpen(): void {
@@ -121,6 +122,20 @@ function memoryStore(now: () => number): LedgerStore {
     async *claims(range) {
       assertOpen()
       yield claims.filter(({ at }) => isIn(range, Day.at(Number(at) * 1000)))
+    },
+    async writeNote(key, decide) {
+      assertOpen()
+      const { result, write } = decide(notes.get(key), now())
+      if (write === null) notes.delete(key)
+      else if (write !== undefined) notes.set(key, write)
+      return result
+    },
+    async notes(from, until) {
+      assertOpen()
+      return [...notes]
+        .filter(([key]) => from <= key && key < until)
+        .sort(([one], [other]) => (one < other ? -1 : 1))
+        .map(([key, text]) => ({ key, text }))
     },
     async prune(isOver) {
       assertOpen()

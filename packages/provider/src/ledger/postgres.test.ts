@@ -39,6 +39,10 @@ describe.skipIf(!postgresBin)('postgres', () => {
   const store = {
     place: aSchema,
     open,
+    async toVersion2(schema: string) {
+      await server.sql(`DROP TABLE ${schema}.notes`, 'drain')
+      await server.sql(`UPDATE ${schema}.meta SET value = '2' WHERE name = 'version'`, 'drain')
+    },
     inChild: (schema: string) => ({
       module: './postgres.ts',
       name: 'postgresLedger',

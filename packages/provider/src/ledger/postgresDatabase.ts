@@ -1,7 +1,7 @@
 import { LedgerFileError, LedgerUnavailableError } from './Errors.ts'
 import type { LedgerIdentity } from './Ledger.ts'
 import { isForbidden, type Session } from './postgresPool.ts'
-import { createTables, schemaVersion, type Tables } from './postgresSchema.ts'
+import { createNotes, createTables, schemaVersion, type Tables, upgradable } from './postgresSchema.ts'
 
 /** How long what touches every row may take: freezing all channels, adding them up. */
 export const longMs = 10 * 60 * 1000
@@ -42,7 +42,11 @@ export function postgresDatabase(options: DatabaseOptions) {
         })
       await create(session, name, cluster)
     }
-    const meta = await readMeta(session, name, options)
+    let meta = await readMeta(session, name, options)
+    if (meta.isOld) {
+      await upgrade(session, name)
+      meta = await readMeta(session, name, options)
+    }
     mark = meta.origin === toOrigin(cluster, meta.mark) ? meta.mark : await adopt(session, name, cluster)
   }
 
@@ -62,6 +66,20 @@ export function postgresDatabase(options: DatabaseOptions) {
       await writeOrigin(session, cluster)
       log(`Made a new ledger ${name}. It knows no voucher: if there was one before, stop now and restore it.`)
     })
+  }
+
+  /** Adds what a ledger of the version before lacks, unless another process has just done so. */
+  async function upgrade(session: Session, name: string): Promise<void> {
+    const isUpgraded = await inTransaction(session, tables, async () => {
+      if (!(await readMeta(session, name, options)).isOld) return false
+      await session.query({ text: createNotes(tables) })
+      await session.query({
+        text: `UPDATE ${tables.meta} SET value = $1 WHERE name = 'version'`,
+        values: [String(schemaVersion)],
+      })
+      return true
+    })
+    if (isUpgraded) log(`Upgraded the ledger ${name} from schema version ${upgradable} to ${schemaVersion}.`)
   }
 
   /**
@@ -166,19 +184,20 @@ function assertFit(facts: Facts, name: string, allowFsyncOff: boolean): void {
   }
 }
 
-/** Refuses a ledger that isn't this identity's. */
+/** Refuses a ledger that isn't this identity's. `isOld`: it lacks what `upgrade` adds. */
 async function readMeta(
   session: Session,
   name: string,
   { tables, identity }: DatabaseOptions,
-): Promise<{ origin: string | undefined; mark: string }> {
+): Promise<{ isOld: boolean; origin: string | undefined; mark: string }> {
   const { rows } = await session.query<{ name: string; value: string; mark: string }>({
     text: `SELECT meta.*, xmin::text AS mark FROM ${tables.meta} AS meta`,
   })
   const meta = new Map(rows.map(({ name, value }) => [name, value]))
+  const isOld = meta.get('version') === String(upgradable)
   for (const [key, value] of toMeta(identity)) {
     const stored = meta.get(key)
-    if (stored === value) continue
+    if (stored === value || (key === 'version' && isOld)) continue
     if (stored === undefined)
       throw new LedgerFileError(name, 'belongs to another program, or is half restored', { action: restore })
     if (key === 'version') {
@@ -190,7 +209,7 @@ async function readMeta(
       action: 'Keep one schema for each provider and contract; name another one.',
     })
   }
-  return { origin: meta.get('origin'), mark: rows.find(({ name }) => name === 'origin')?.mark ?? '' }
+  return { isOld, origin: meta.get('origin'), mark: rows.find(({ name }) => name === 'origin')?.mark ?? '' }
 }
 
 function toMeta({ chainId, contract, provider }: LedgerIdentity): [name: string, value: string][] {

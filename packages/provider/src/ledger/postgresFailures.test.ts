@@ -180,6 +180,71 @@ describe.skipIf(!postgresBin)('a PostgreSQL ledger whose server fails', () => {
     expect(known + isServed).toBe(4n)
   })
 
+  test('loses no count on a note when connections are cut', async () => {
+    const ledger = start()
+    const counted: number[] = []
+    let unknown = 0
+    const total = 400
+    async function count(): Promise<void> {
+      while (counted.length + unknown < total) {
+        try {
+          const before = await ledger.notebook.write('count', (text = '0') => {
+            return { result: Number(text), write: String(Number(text) + 1) }
+          })
+          counted.push(before)
+        } catch (error) {
+          expect(error).toBeInstanceOf(LedgerUnavailableError)
+          unknown += 1
+        }
+      }
+    }
+    const counters = Promise.all([count(), count(), count(), count()])
+    for (const moment of [50, 150, 250]) {
+      await expect.poll(() => counted.length + unknown, { interval: 1 }).toBeGreaterThan(moment)
+      await killConnections()
+    }
+    await counters
+    expect(new Set(counted).size).toBe(counted.length)
+    const end = await ledger.notebook.write('count', (text) => ({ result: Number(text) }))
+    expect(end).toBeGreaterThanOrEqual(counted.length)
+    expect(end).toBeLessThanOrEqual(counted.length + unknown)
+  })
+
+  test.each([
+    ['is refused', "RAISE EXCEPTION 'no'"],
+    ['is cut off', 'PERFORM pg_terminate_backend(pg_backend_pid())'],
+  ])('does not tell of a note as written when its commit %s', async (_, statement) => {
+    const ledger = start()
+    const write = (text?: string) =>
+      ledger.notebook.write('note', (before) => ({ result: before, write: text }))
+    await write('before')
+    await server.sql(
+      `CREATE FUNCTION ${schema}.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${statement}; RETURN NULL; END $$`,
+      'drain',
+    )
+    await server.sql(
+      `CREATE CONSTRAINT TRIGGER fail AFTER UPDATE ON ${schema}.notes DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION ${schema}.fail()`,
+      'drain',
+    )
+    await expect(write('after')).rejects.toThrow(LedgerUnavailableError)
+    expect(await write()).toBe('before')
+  })
+
+  test('is not held up by a note that somebody keeps locked, save on that note', async () => {
+    const ledger = start({ timeoutMs: 1000 })
+    const write = (key: string) => ledger.notebook.write(key, () => ({ result: undefined, write: 'text' }))
+    await write('other')
+    const somebody = new pg.Client({ ...server.connection })
+    await somebody.connect()
+    await somebody.query('SELECT pg_advisory_lock(hashtextextended($1, 0))', [`drain note "${schema}" held`])
+    const held = [write('held'), write('held')].map((step) => step.catch((error: unknown) => error))
+    for (let count = 0; count < 20; count++) await write('other')
+    for (const step of held) expect(await step).toBeInstanceOf(LedgerUnavailableError)
+    await somebody.end()
+    await write('held')
+  })
+
   test('closes while the server hangs', async () => {
     const ledger = start({ timeoutMs: 500 })
     const request = { channel: aChannel(), voucher: aVoucher(10n, 1n), quote: 1n }

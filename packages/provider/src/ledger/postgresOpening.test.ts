@@ -41,11 +41,52 @@ describe.skipIf(!postgresBin)('a PostgreSQL ledger that is opened', () => {
     const channel = aChannel()
     const ledger = start(schema)
     await mustReserve(ledger, { channel, voucher: aVoucher(100n, 1n), quote: 10n })
+    await note(ledger, 'kept')
     await ledger.close()
     return { schema, channel }
   }
 
   const inDrain = (text: string) => server.sql(text, 'drain')
+
+  async function toVersion2(schema: string): Promise<void> {
+    await inDrain(`DROP TABLE ${schema}.notes`)
+    await inDrain(`UPDATE ${schema}.meta SET value = '2' WHERE name = 'version'`)
+  }
+
+  const note = ({ notebook }: Ledger, text?: string) =>
+    notebook.write('note', (before) => ({ result: before, write: text }))
+
+  describe('of version 2', () => {
+    test('is upgraded once, by many that start together', async () => {
+      const { schema, channel } = await aLedger()
+      await toVersion2(schema)
+      const messages: string[] = []
+      const log = (message: string) => messages.push(message)
+      const ledgers = Array.from({ length: 8 }, () => start(schema, { log }))
+      await Promise.all(ledgers.map((ledger, index) => note(ledger, String(index))))
+      expect(messages).toEqual([expect.stringMatching(/Upgraded the ledger .* from schema version 2 to 3/)])
+      for (const ledger of ledgers)
+        expect(await ledger.get(channel.channelId)).toMatchObject({ status: 'open', reserved: 10n })
+    })
+
+    test('is upgraded when it was restored, and frozen', async () => {
+      const { schema, channel } = await aLedger()
+      await toVersion2(schema)
+      await inDrain(`DELETE FROM ${schema}.meta WHERE name = 'origin'`)
+      const ledger = start(schema)
+      expect(await ledger.get(channel.channelId)).toMatchObject({ status: 'closing' })
+      expect(await note(ledger)).toBeUndefined()
+    })
+
+    test('is left as it was by an upgrade that fails', async () => {
+      const { schema } = await aLedger()
+      await toVersion2(schema)
+      await inDrain(`CREATE TABLE ${schema}.notes (somebody text)`)
+      await expect(start(schema).ready()).rejects.toThrow(LedgerUnavailableError)
+      const [version] = await inDrain(`SELECT value FROM ${schema}.meta WHERE name = 'version'`)
+      expect(version).toEqual({ value: '2' })
+    })
+  })
 
   describe('is made', () => {
     test('once, by many that start together', async () => {
@@ -98,10 +139,16 @@ describe.skipIf(!postgresBin)('a PostgreSQL ledger that is opened', () => {
       await expectRefusal(schema, new RegExp(`belongs to ${name} `), { as: { ...identity, ...other } })
     })
 
-    test('when it is a later version’s', async () => {
+    test.each([1, 4])('when it is version %s’s', async (version) => {
       const { schema } = await aLedger()
-      await inDrain(`UPDATE ${schema}.meta SET value = '3' WHERE name = 'version'`)
-      await expectRefusal(schema, /schema version 3, not 2/)
+      await inDrain(`UPDATE ${schema}.meta SET value = '${version}' WHERE name = 'version'`)
+      await expectRefusal(schema, new RegExp(`schema version ${version}, not 3`))
+    })
+
+    test('when it is another’s of version 2', async () => {
+      const { schema } = await aLedger()
+      await toVersion2(schema)
+      await expectRefusal(schema, /belongs to chain /, { as: { ...identity, chainId: 137 } })
     })
 
     test('when it is another program’s', async () => {
@@ -150,6 +197,7 @@ describe.skipIf(!postgresBin)('a PostgreSQL ledger that is opened', () => {
       await mustReserve(restored, { channel: aChannel(), voucher: aVoucher(10n, 1n), quote: 1n })
       const again = start(schema, { to: { database: 'restored' }, log: (message) => messages.push(message) })
       expect((await again.totals()).open).toBe(1)
+      expect(await note(again)).toBe('kept')
       expect(messages).toHaveLength(1)
     })
 
@@ -183,6 +231,18 @@ describe.skipIf(!postgresBin)('a PostgreSQL ledger that is opened', () => {
         state: { authorized: 200n },
       })
       expect(await ledger.capture(reservationId, 10n)).toMatchObject({ code: 'reservation_ended' })
+    })
+
+    test('is not written to before it was examined, when it takes the place of the one that is used', async () => {
+      const { schema, channel } = await aLedger()
+      const dump = `${server.folder}/notes.dump`
+      server.tool('pg_dump', '-Fc', '-f', dump, '--schema', schema, 'drain')
+      const ledger = start(schema)
+      await note(ledger, 'later')
+      server.tool('pg_restore', '--clean', '-d', 'drain', dump)
+      await expect(note(ledger, 'too late')).rejects.toThrow(LedgerUnavailableError)
+      expect(await note(ledger)).toBe('kept')
+      expect(await ledger.get(channel.channelId)).toMatchObject({ status: 'closing' })
     })
 
     test('is frozen on request, after a snapshot that nothing else gives away', async () => {

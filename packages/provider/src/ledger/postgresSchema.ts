@@ -1,7 +1,8 @@
 import { LedgerUsageError } from './Errors.ts'
 
-/** Version of the tables below; a ledger of another is refused. */
-export const schemaVersion = 2
+/** Version of the tables below. One of `upgradable` only lacks the notes; a ledger of any other is refused. */
+export const schemaVersion = 3
+export const upgradable = 2
 
 /** Names the tables, each of which needs its schema in front: no session has it in its search path. */
 export type Tables = ReturnType<typeof tablesOf>
@@ -18,6 +19,7 @@ export function tablesOf(schema: string) {
     outcomes: table('outcomes'),
     dayEnds: table('day_ends'),
     claims: table('claims'),
+    notes: table('notes'),
   }
 }
 
@@ -27,7 +29,8 @@ export function tablesOf(schema: string) {
  * after a restore. `fillfactor` leaves room in the page for the next version of a row, which then needs no new entries in
  * the indexes, as long as no column that each request changes is in one.
  */
-export function createTables({ meta, channels, outcomes, dayEnds, claims }: Tables): string {
+export function createTables(tables: Tables): string {
+  const { meta, channels, outcomes, dayEnds, claims } = tables
   return `
     CREATE TABLE ${meta} (name text PRIMARY KEY, value text NOT NULL);
 
@@ -84,5 +87,11 @@ export function createTables({ meta, channels, outcomes, dayEnds, claims }: Tabl
       fee      numeric NOT NULL,
       gas_cost numeric NOT NULL
     );
+    ${createNotes(tables)}
   `
+}
+
+/** Keys in the order of their bytes, whatever the database's language. */
+export function createNotes({ notes }: Tables): string {
+  return `CREATE TABLE ${notes} (key text COLLATE "C" PRIMARY KEY, text text NOT NULL);`
 }

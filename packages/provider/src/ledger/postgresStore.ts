@@ -6,6 +6,7 @@ import type { LedgerStore } from './LedgerStore.ts'
 import { nowColumn } from './nowColumn.ts'
 import { type DatabaseOptions, postgresDatabase } from './postgresDatabase.ts'
 import { postgresLists } from './postgresLists.ts'
+import { postgresNotes } from './postgresNotes.ts'
 import { postgresPages } from './postgresPages.ts'
 import { type PostgresConnection, type PostgresPool, postgresPool } from './postgresPool.ts'
 import { postgresPrune } from './postgresPrune.ts'
@@ -29,6 +30,7 @@ export function postgresStore(
   const table = postgresTable(pool, { tables, identity, mark: database.mark, observe: clock.observe })
   const steps = postgresSteps(table, { now, cacheSize: options.cacheSize })
   const pages = postgresPages(pool, { tables, identity, log })
+  const notes = postgresNotes(pool, { tables, mark: database.mark, now, observe: clock.observe })
   const lists = postgresLists(pool, tables, log)
   const prune = postgresPrune(pool, { tables, identity, now, observe: clock.observe, forget: steps.forget })
   const outcome = outcomeReader(pool, { tables, now, observe: clock.observe })
@@ -62,6 +64,8 @@ export function postgresStore(
     outcome: (channelId, keyId) => track(() => outcome(channelId, keyId)),
     days: (range) => trackEach(lists.days(range)),
     claims: (range) => trackEach(lists.claims(range)),
+    writeNote: (key, decide) => track(() => notes.write(key, decide)),
+    notes: (from, until) => track(() => notes.portion(from, until)),
     prune: (isOver) => track(() => prune(isOver)),
     ready: () => track(() => pool.run((session) => database.examine(session, pool.name))),
     close() {

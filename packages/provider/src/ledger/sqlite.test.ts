@@ -15,7 +15,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import SQLite from 'better-sqlite3'
 import { afterAll, afterEach, describe, expect, onTestFinished, test } from 'vitest'
+import { openBooks } from '../cli/openBooks.ts'
 import { conformance, durability, type LastingStore, processes } from './conformance/index.ts'
+import { allOf } from './conformance/Setting.ts'
 import { LedgerFileError, LedgerInvariantError, LedgerUnavailableError } from './Errors.ts'
 import { aChannel, aVoucher, identity } from './fixtures.ts'
 import type { Ledger } from './Ledger.ts'
@@ -62,6 +64,7 @@ async function aLedgerFile(channels = 200): Promise<string> {
     await ledger.endClaim({ ...channel, claimed: 6n }, receipt)
   }
   await Promise.all(Array.from({ length: channels }, serve))
+  await ledger.notebook.write('cursor', () => ({ result: undefined, write: '1' }))
   await ledger.close()
   return path
 }
@@ -69,6 +72,12 @@ async function aLedgerFile(channels = 200): Promise<string> {
 const store: LastingStore = {
   place: aPath,
   open: (path, { clock, ...options }) => sqliteLedger(path, { ...options, now: clock.now })(identity),
+  toVersion2(path) {
+    const editor = new SQLite(path)
+    editor.exec('DROP TABLE notes')
+    editor.pragma('user_version = 2')
+    editor.close()
+  },
   inChild: (path) => ({ module: './sqlite.ts', name: 'sqliteLedger', args: [path] }),
 }
 
@@ -141,9 +150,35 @@ describe('what goes wrong while it runs', () => {
       if (answer) expect(result).toBeInstanceOf(answer)
       else expect(result).toMatchObject({ ok: true })
     }
-    if (answer) await expect(ledger.get(channel.channelId)).rejects.toThrow(answer)
+    if (answer) {
+      await expect(ledger.get(channel.channelId)).rejects.toThrow(answer)
+      await expect(allOf(ledger.notebook.read(''))).rejects.toThrow(answer)
+      const late = ledger.notebook.write('note', () => ({ result: undefined, write: 'text' }))
+      await expect(late).rejects.toThrow(answer)
+    }
     await ledger.close()
     expect(await start(path).get(channel.channelId)).toMatchObject({ deposit: channel.deposit })
+  })
+
+  test('a note that another process has not flushed is flushed before it is told', async () => {
+    const { fdatasync } = fs
+    onTestFinished(() => {
+      fs.fdatasync = fdatasync
+      syncBuiltinESMExports()
+    })
+    const path = aPath()
+    const [unflushed, ledger] = [start(path, { synchronous: 'normal' }), start(path)]
+    let flushes = 0
+    const counting = (descriptor: number, callback: (error: Error | null) => void) => {
+      flushes += 1
+      fdatasync(descriptor, callback)
+    }
+    fs.fdatasync = counting as typeof fdatasync
+    syncBuiltinESMExports()
+    await unflushed.notebook.write('note', () => ({ result: undefined, write: 'text' }))
+    expect(flushes).toBe(0)
+    expect(await ledger.notebook.write('note', (text) => ({ result: text }))).toBe('text')
+    expect(flushes).toBe(1)
   })
 
   test('a long log is copied into the file while the ledger is open, and is gone when it is closed', async () => {
@@ -241,8 +276,12 @@ describe('a file that was copied back', () => {
     const statusOf = async (ledger: Ledger) => (await ledger.get(channel.channelId))?.status
     const first = open()
     await spend(first)
+    await note(first, 'kept')
     return { path, channel, messages, open, spend, statusOf, first }
   }
+
+  const note = ({ notebook }: Ledger, text?: string) =>
+    notebook.write('note', (before) => ({ result: before, write: text }))
 
   function expectFrozen(messages: string[], says: RegExp): void {
     expect(messages).toHaveLength(1)
@@ -259,9 +298,11 @@ describe('a file that was copied back', () => {
     expect(await statusOf(first)).toBe('open')
     const closed = aChannel()
     await first.raise({ channel: closed, voucher: aVoucher(1n, 1n) })
+    await note(first, 'later')
 
     const restored = open(copy)
     expectFrozen(messages, /it is a backup/)
+    expect(await note(restored)).toBe('kept')
     expect(await restored.get(channel.channelId)).toMatchObject({
       status: 'closing',
       nonce: 1n,
@@ -404,6 +445,46 @@ describe('a file that was copied back', () => {
   }
 })
 
+describe('a file of version 2', () => {
+  test('is upgraded, and says so once', async () => {
+    const path = await aLedgerFile(3)
+    await store.toVersion2(path)
+    const messages: string[] = []
+    const log = (message: string) => messages.push(message)
+    await start(path, { log }).close()
+    expect(messages).toEqual([expect.stringMatching(/Upgraded the ledger .* from schema version 2 to 3/)])
+    await start(path, { log }).close()
+    expect(messages).toHaveLength(1)
+  })
+
+  test('is upgraded when it is a backup, and frozen as one', async () => {
+    const path = await aLedgerFile(3)
+    await store.toVersion2(path)
+    const copy = aPath()
+    await backupSqliteLedger(path, copy)
+    const restored = start(copy)
+    expect(await restored.totals()).toMatchObject({ open: 0, closing: 3 })
+    expect(await allOf(restored.notebook.read(''))).toEqual([])
+  })
+
+  test('is read by its accounts as it is', async () => {
+    const path = await aLedgerFile(3)
+    const read = async () => {
+      const books = await openBooks(path)
+      const read = [await allOf(books.days({})), await allOf(books.claims({}))].map((pages) => pages.flat())
+      await books.close()
+      return read
+    }
+    const accounts = await read()
+    expect(accounts.map(({ length }) => length)).toEqual([6, 3])
+    await store.toVersion2(path)
+    expect(await read()).toEqual(accounts)
+    const looker = new SQLite(path, { readonly: true })
+    expect(looker.pragma('user_version', { simple: true })).toBe(2)
+    looker.close()
+  })
+})
+
 describe('a file that cannot be used is refused and left alone', () => {
   /** Opening must fail, name the file, and change neither it nor what lies beside it. */
   function expectRefusal(path: string, says: RegExp, ours = identity): void {
@@ -487,12 +568,18 @@ describe('a file that cannot be used is refused and left alone', () => {
     expectRefusal(path, /belongs to another program/)
   })
 
-  test('a later version’s', async () => {
+  test.each([1, 4])('version %s’s', async (version) => {
     const path = await aLedgerFile(1)
     const editor = new SQLite(path)
-    editor.pragma('user_version = 3')
+    editor.pragma(`user_version = ${version}`)
     editor.close()
-    expectRefusal(path, /schema version 3, not 2/)
+    expectRefusal(path, new RegExp(`schema version ${version}, not 3`))
+  })
+
+  test('another’s of version 2, which is not upgraded', async () => {
+    const path = await aLedgerFile(1)
+    await store.toVersion2(path)
+    expectRefusal(path, /belongs to chain /, { ...identity, chainId: 137 })
   })
 
   test.each([

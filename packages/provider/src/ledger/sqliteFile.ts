@@ -5,6 +5,7 @@ import SQLite, { type Database } from 'better-sqlite3'
 import { assertNodeVersion } from './assertNodeVersion.ts'
 import { LedgerFileError } from './Errors.ts'
 import type { LedgerIdentity } from './Ledger.ts'
+import { notesSchema } from './sqliteNotes.ts'
 import { originOf, recognize, sidecarOf } from './sqliteOrigin.ts'
 import { schema } from './sqliteRows.ts'
 import { syncFolder } from './syncFolder.ts'
@@ -12,7 +13,10 @@ import { syncFolder } from './syncFolder.ts'
 /** 'DRAN', in the header of each ledger: tells it from other programs' databases. */
 const applicationId = 0x4452414e
 
-const schemaVersion = 2
+const schemaVersion = 3
+
+/** It only lacks the notes. */
+const upgradable = 2
 
 /**
  * A channel is a few hundred bytes. When a million of them are used at random, each step writes a page of its own, three
@@ -54,6 +58,7 @@ export function openSqliteFile(
       database.defaultSafeIntegers()
       // COMMIT returns when the disk has it: power loss must not un-freeze what is frozen here.
       database.pragma('synchronous = FULL')
+      upgrade(database, file, log)
       // SQLite opens a file that it may not write without a word; this fails.
       const mark = recognize(database, file, { restored, log })
       // From here on the store flushes by itself what has to survive.
@@ -86,6 +91,7 @@ function create(file: string, identity: LedgerIdentity, wasOpened: boolean): voi
         database.pragma(`application_id = ${applicationId}`)
         database.pragma(`user_version = ${schemaVersion}`)
         database.exec(schema)
+        database.exec(notesSchema)
         const insert = database.prepare('INSERT INTO meta (name, value) VALUES (?, ?)')
         for (const entry of [...toMeta(identity), ...originOf(draft)]) insert.run(...entry)
       } finally {
@@ -119,7 +125,7 @@ function inspect(file: string, identity: LedgerIdentity, busyTimeoutMs: number):
       if (log === 0 && size % found !== 0)
         throw new LedgerFileError(file, 'is damaged: its last page is cut off', { action: restore })
       const version = database.pragma('user_version', { simple: true })
-      if (version !== schemaVersion) {
+      if (version !== schemaVersion && version !== upgradable) {
         throw new LedgerFileError(file, `has schema version ${version}, not ${schemaVersion}`, {
           action: 'Use the version of @drain/provider that wrote it, or a later one.',
         })
@@ -143,6 +149,21 @@ function inspect(file: string, identity: LedgerIdentity, busyTimeoutMs: number):
       database.close()
     }
   })
+}
+
+/** Adds what a ledger of the version before lacks, unless another process has just done so. All of it or nothing. */
+function upgrade(database: Database, file: string, log: (message: string) => void): void {
+  const isOld = () => Number(database.pragma('user_version', { simple: true })) === upgradable
+  if (!isOld()) return
+  const isUpgraded = database
+    .transaction(() => {
+      if (!isOld()) return false
+      database.exec(notesSchema)
+      database.pragma(`user_version = ${schemaVersion}`)
+      return true
+    })
+    .immediate()
+  if (isUpgraded) log(`Upgraded the ledger ${file} from schema version ${upgradable} to ${schemaVersion}.`)
 }
 
 /** Whether the database was made by this package. */

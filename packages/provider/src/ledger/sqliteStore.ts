@@ -7,9 +7,12 @@ import type { LedgerStore } from './LedgerStore.ts'
 import { RecentMap } from './RecentMap.ts'
 import type { sqliteLedger } from './sqlite.ts'
 import { openSqliteFile } from './sqliteFile.ts'
+import { sqliteNotes } from './sqliteNotes.ts'
 import { noTotals, type Row, sqliteRows } from './sqliteRows.ts'
 
 type Options = sqliteLedger.Options & { now: () => number; log: (message: string) => void }
+
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
 
 /** How much a copy may miss without being found out when it is put back in place. */
 const markEveryMs = 60_000
@@ -20,6 +23,7 @@ export function sqliteStore(path: string, identity: LedgerIdentity, options: Opt
   const { database, mark } = openSqliteFile(path, identity, options)
   if (maxPages !== undefined) database.pragma(`max_page_count = ${maxPages}`)
   const rows = sqliteRows(database, { provider: identity.provider.toLowerCase() as Address })
+  const notes = sqliteNotes(database)
   const known = new RecentMap<Hex, Row>(cachedChannels)
   const dataVersion = database.prepare<[], bigint>('PRAGMA data_version').pluck()
   let version = dataVersion.get()
@@ -85,7 +89,7 @@ export function sqliteStore(path: string, identity: LedgerIdentity, options: Opt
       const { done, value } = reading(() => iterator.next())
       if (done) return
       yield value
-      await new Promise((resolve) => setImmediate(resolve))
+      await nextTurn()
     }
   }
 
@@ -129,6 +133,19 @@ export function sqliteStore(path: string, identity: LedgerIdentity, options: Opt
     days: (range) => inTurns(rows.days(range)),
 
     claims: (range) => inTurns(rows.claims(range)),
+
+    writeNote: (key, decide) =>
+      commits.run(() => {
+        const { result, write } = decide(notes.text(key), now())
+        // Flushed also when there is nothing to write: what it has read may be another process's that is not flushed yet.
+        return { result, write: () => write !== undefined && notes.put(key, write) }
+      }),
+
+    async notes(from, until) {
+      const portion = await readingFlushed(() => notes.portion(from, until))
+      await nextTurn()
+      return portion
+    },
 
     async prune(isOver) {
       const pruned = { channels: 0, outcomes: 0 }

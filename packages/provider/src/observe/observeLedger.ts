@@ -77,6 +77,10 @@ export function observeLedger(
     totals: () => ledger.totals(),
     days: (range) => ledger.days(range),
     claims: (range) => ledger.claims(range),
+    notebook: {
+      write: (key, decide) => timed('note', ledger.notebook.write(key, decide)),
+      read: (prefix, options) => ledger.notebook.read(prefix, options),
+    },
     prune: () => timed('prune', ledger.prune()),
     ready: () => ledger.ready(),
     close: () => ledger.close(),

@@ -8,6 +8,8 @@ export type LastingStore = {
   /** Where a store may be made: a file that isn't there, an empty schema. */
   place: () => string | Promise<string>
   open: (place: string, options: OpenOptions) => Ledger | Promise<Ledger>
+  /** Makes of a closed ledger one of schema version 2, which has no notes. */
+  toVersion2: (place: string) => void | Promise<void>
   /** How `hammer.child.ts` opens it: a module beside it, the name of its opener, and what that takes. */
   inChild: (place: string) => { module: string; name: string; args: unknown[] }
 }
@@ -29,7 +31,7 @@ export function durability(store: LastingStore): void {
       opened.push(ledger)
       return ledger
     }
-    return { clock, start }
+    return { clock, place, start }
   }
 
   describe('durability', () => {
@@ -115,6 +117,47 @@ export function durability(store: LastingStore): void {
       expect(await second.get(channel.channelId)).toBeUndefined()
       expect([await allOf(second.claims()), await allOf(second.days())]).toEqual(records)
       expect(records).toMatchObject([[{ amount: 9n, ...receipt }], [{ charged: 9n }]])
+    })
+
+    test('notes are there after reopening', async () => {
+      const { start } = await aStart()
+      const first = await start()
+      const write = (ledger: Ledger, key: string, text: string | null) =>
+        ledger.notebook.write(key, (before) => ({ result: before, write: text }))
+      await Promise.all(['a', 'b', 'c'].map((key) => write(first, key, `first ${key}`)))
+      await write(first, 'b', null)
+      // Closing finishes what was asked before.
+      const last = write(first, 'c', 'second c')
+      await first.close()
+      expect(await last).toBe('first c')
+
+      const second = await start()
+      const notes = [
+        { key: 'a', text: 'first a' },
+        { key: 'c', text: 'second c' },
+      ]
+      expect(await allOf(second.notebook.read(''))).toEqual(notes)
+      const third = await start()
+      expect(await write(third, 'a', 'third a')).toBe('first a')
+      expect(await write(second, 'a', null)).toBe('third a')
+      expect(await allOf(third.notebook.read(''))).toEqual(notes.slice(1))
+    })
+
+    test('a ledger of version 2 gets its notebook when it is opened, and keeps all else', async () => {
+      const { place, start } = await aStart()
+      const first = await start()
+      const channel = aChannel()
+      const { state } = await mustReserve(first, { channel, voucher: aVoucher(9n, 1n), quote: 9n })
+      await first.close()
+      await store.toVersion2(place)
+
+      for (const opening of ['first', 'second']) {
+        const ledger = await start()
+        expect(await ledger.get(channel.channelId), opening).toEqual(state)
+        await ledger.notebook.write(opening, () => ({ result: undefined, write: opening }))
+        await ledger.close()
+      }
+      expect(await allOf((await start()).notebook.read(''))).toHaveLength(2)
     })
 
     test('two ledgers on one store see each other', async () => {

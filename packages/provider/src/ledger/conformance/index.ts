@@ -6,6 +6,7 @@ import { histories } from './histories.ts'
 import { hold } from './hold.ts'
 import { idempotency } from './idempotency.ts'
 import { listing } from './listing.ts'
+import { notebook } from './notebook.ts'
 import { pruning } from './pruning.ts'
 import { raise } from './raise.ts'
 import { reserve } from './reserve.ts'
@@ -27,6 +28,7 @@ export function conformance(open: OpenLedger, { runs }: { runs: number }): void 
   claiming(setting)
   accounting(setting)
   listing(setting)
+  notebook(setting)
   pruning(setting)
   histories(setting, runs)
 }

@@ -2,10 +2,10 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { afterEach, describe, expect, test } from 'vitest'
-import { aVoucher, hammered } from '../fixtures.ts'
+import { aChannel, aVoucher, hammered } from '../fixtures.ts'
 import type { Ledger } from '../Ledger.ts'
 import type { LastingStore } from './durability.ts'
-import { type Clock, mustReserve } from './Setting.ts'
+import { allOf, type Clock, mustReserve } from './Setting.ts'
 
 /** What several processes do to one store, and what is left when they are killed. */
 export function processes(store: LastingStore): void {
@@ -128,6 +128,52 @@ export function processes(store: LastingStore): void {
         const fresh = { channel, voucher: aVoucher(channel.deposit, (state?.nonce ?? 0n) + 1n), quote: 1n }
         expect(await ledger.reserve(fresh), context).toMatchObject({ ok: true })
       }
+    })
+
+    test('count on one note, and lose none', async () => {
+      const place = await store.place()
+      const counted = await together('count', place, 3)
+      expect(counted.map(Number).sort((a, b) => a - b)).toEqual(
+        Array.from({ length: 240 }, (_, index) => index),
+      )
+      const { ledger } = await start(place)
+      expect(await allOf(ledger.notebook.read(''))).toEqual([{ key: 'count', text: '240' }])
+    })
+
+    test('take keys that only one of them can have', async () => {
+      const place = await store.place()
+      const taken = await together('take', place, 3)
+      const { ledger } = await start(place)
+      const notes = await allOf(ledger.notebook.read('tx/'))
+      expect(notes).toHaveLength(60)
+      expect(taken.sort()).toEqual(notes.map(({ key, text }) => `${key} ${text}`))
+    })
+
+    test('make a ledger of version 2 one of today, at the same time', async () => {
+      const place = await store.place()
+      const { ledger } = await start(place)
+      const channel = aChannel()
+      await ledger.raise({ channel, voucher: aVoucher(1n, 1n) })
+      await ledger.close()
+      await store.toVersion2(place)
+      expect(await together('count', place, 4)).toHaveLength(320)
+      const reopened = await start(place)
+      expect(await allOf(reopened.ledger.notebook.read(''))).toEqual([{ key: 'count', text: '320' }])
+      expect(await reopened.ledger.get(channel.channelId)).toMatchObject({ status: 'open', authorized: 1n })
+    })
+
+    test('killed under load, keep every note that they acknowledged', async () => {
+      const place = await store.place()
+      const { child, ready, ended } = hammer('note', place, 0, 1, 1 + Math.floor(Math.random() * 200))
+      await ready
+      child.send('begin')
+      const { lines, exitCode } = await ended
+      expect(exitCode).toBeNull()
+      const { ledger } = await start(place)
+      const notes = new Map<string, string>()
+      for await (const { key, text } of ledger.notebook.read('')) notes.set(key, text)
+      for (const key of lines) expect(notes.get(key)).toBe(`text of ${key}`)
+      expect(lines.length).toBeGreaterThan(0)
     })
 
     test('the reservation of a dead one runs out, and what it held is free', async () => {
