@@ -34,7 +34,8 @@ export async function run({ quick = false }: { quick?: boolean }): Promise<Recor
   } finally {
     await server.close()
   }
-  const [file = ''] = readdirSync(folder)
+  // The ledger's threads write profiles of their own; thread 0 is the one that serves.
+  const file = readdirSync(folder).find((name) => name.endsWith('.0.001.cpuprofile')) ?? ''
   const profile = JSON.parse(readFileSync(join(folder, file), 'utf8')) as Profiler.Profile
   for (const { name, from, to, requests, perSecond } of parts) {
     console.log(`\n## ${name}: ${perSecond.toFixed(0)} requests/s\n`)

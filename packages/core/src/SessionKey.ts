@@ -77,12 +77,25 @@ export function recover(
   signature: Hex,
   backend?: Signature.Secp256k1 | undefined,
 ): Signed | undefined {
-  const isProven = signature.length === Signature.hexLength + proofHexLength - 2
-  const own = isProven ? (signature.slice(0, Signature.hexLength) as Hex) : signature
-  const proof: Hex | undefined = isProven ? `0x${signature.slice(Signature.hexLength)}` : undefined
-  const signer = Signature.recoverAddress(digest, own, backend)
-  if (signer === undefined || (proof && signerNamedIn(proof) !== signer)) return undefined
-  return { signature: own, signer, proof }
+  const own = ownPart(signature)
+  return signedBy(Signature.recoverAddress(digest, own, backend), signature)
+}
+
+/** The part of a signature that was made with a key: without the proof behind it. */
+export function ownPart(signature: Hex): Hex {
+  return isProven(signature) ? (signature.slice(0, Signature.hexLength) as Hex) : signature
+}
+
+/** A signature whose {@link ownPart} `signer` made; `undefined` without one, or when the proof names somebody else. */
+export function signedBy(signer: Address | undefined, signature: Hex): Signed | undefined {
+  if (signer === undefined) return undefined
+  const proof: Hex | undefined = isProven(signature) ? `0x${signature.slice(Signature.hexLength)}` : undefined
+  if (proof && signerNamedIn(proof) !== signer) return undefined
+  return { signature: ownPart(signature), signer, proof }
+}
+
+function isProven(signature: Hex): boolean {
+  return signature.length === Signature.hexLength + proofHexLength - 2
 }
 
 /** A signature that counts on a channel. */

@@ -48,6 +48,16 @@ export function recoverAddress(
   signature: Hex,
   backend: Secp256k1 = noble,
 ): Address | undefined {
+  const recovery = parse(signature, rs)
+  const publicKey = recovery === undefined ? undefined : backend.recoverPublicKey(digest, rs, recovery)
+  return publicKey && addressOf(publicKey)
+}
+
+/**
+ * Writes r‖s, 64 bytes, into `target` and returns the recovery bit; or `undefined` for a signature that the contract refuses,
+ * whoever signed. With {@link addressOf}, for a key that is recovered elsewhere: {@link recoverAddress} does both.
+ */
+export function parse(signature: Hex, target: Uint8Array): 0 | 1 | undefined {
   if (signature.length !== hexLength || !signature.startsWith('0x')) return undefined
   try {
     writeHex(signature, 2, rsv, 0, 65)
@@ -59,8 +69,12 @@ export function recoverAddress(
   // Backends refuse these too, but for the last: high s is good ECDSA, and only EIP-2 forbids it.
   if (isZero(rsv, 0) || isZero(rsv, 32) || !isBelow(rsv, 0, order) || !isBelow(rsv, 32, highS))
     return undefined
-  const publicKey = backend.recoverPublicKey(digest, rs, v === 27 ? 0 : 1)
-  if (!publicKey) return undefined
+  target.set(rsInRsv)
+  return v === 27 ? 0 : 1
+}
+
+/** The address of an uncompressed public key of 65 bytes, in lower case. */
+export function addressOf(publicKey: Uint8Array): Address {
   return bytesToHex(keccak256(publicKey.subarray(1)).subarray(12))
 }
 
@@ -69,9 +83,10 @@ export function isValid(digest: Uint8Array, signature: Hex, address: Address, ba
   return recoverAddress(digest, signature, backend) === address.toLowerCase()
 }
 
-/** Decoded, checked and recovered from in one go each time, so one is enough. */
+/** Decoded, checked and recovered from in one go each time, so one of each is enough. */
 const rsv = new Uint8Array(65)
-const rs = rsv.subarray(0, 64)
+const rsInRsv = rsv.subarray(0, 64)
+const rs = new Uint8Array(64)
 
 const order = word(secp256k1.CURVE.n)
 const highS = word((secp256k1.CURVE.n >> 1n) + 1n)

@@ -10,16 +10,18 @@ import {
   Usdc,
   type Voucher,
 } from '@drain/core'
-import { type Account, type Address, createPublicClient, type Hex, http, type WalletClient } from 'viem'
+import { type Account, type Address, createPublicClient, type Hex, type WalletClient } from 'viem'
 import { createChannelReader } from './chain/ChannelReader.ts'
-import { rpcUrlOf } from './chain/rpcUrlOf.ts'
+import { type RpcUrlInput, rpcUrlOf } from './chain/rpcUrlOf.ts'
+import { rpcTransport } from './chain/transport.ts'
 import { selectSecp256k1 } from './verify/secp256k1/selectSecp256k1.ts'
 import { invalidSignature, type KnownChannel, recoverVoucher, verifySigned } from './verify/verifyVoucher.ts'
 
 /** Where a provider's channels live. */
 export type DrainProviderConfig = {
   chainId: number
-  rpcUrl?: string | undefined
+  /** One node of the chain or several, as in `createPaywall`. */
+  rpcUrl?: RpcUrlInput | undefined
   /** A contract of your own, or one that isn't the chain's default. */
   contractAddress?: Address | undefined
   usdcAddress?: Address | undefined
@@ -102,7 +104,8 @@ function create(
   })
   const domainSeparator = Domain.separator(deployment)
   const rpcUrl = config.rpcUrl ?? wallet?.walletClient.chain?.rpcUrls.default.http[0]
-  const client = createPublicClient({ transport: http(rpcUrlOf({ chainId: config.chainId, rpcUrl })) })
+  const transport = rpcTransport(rpcUrlOf({ chainId: config.chainId, rpcUrl }))
+  const client = createPublicClient({ transport })
   const { provider } = config
   const channels = createChannelReader({ client, deployment, provider, confirmations: () => 0n })
   const secp256k1 = selectSecp256k1()

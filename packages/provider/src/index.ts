@@ -4,6 +4,10 @@ export {
   type Confirmations,
   createChannelReader,
 } from './chain/ChannelReader.ts'
+export type { RpcUrlInput, RpcUrls } from './chain/rpcUrlOf.ts'
+export { rpcTransport } from './chain/transport.ts'
+export { secretFile } from './cli/secretFile.ts'
+export { loadKey } from './cli/settlementKey.ts'
 export {
   createDrainProvider,
   createDrainProviderWithWallet,
@@ -11,6 +15,7 @@ export {
   type VoucherVerification,
 } from './createDrainProvider.ts'
 export type { Answer } from './http/Answer.ts'
+export type { AdminToken } from './http/admin.ts'
 export type { Beginning, RequestOptions } from './http/beginning.ts'
 export type { OpenRelay, RelayCode, Relayed, RelayInput } from './http/openRelay.ts'
 export { Payment } from './http/Payment.ts'
@@ -23,6 +28,7 @@ export type { PaidHandler } from './http/serving.ts'
 export * from './ledger/Errors.ts'
 export type * from './ledger/Ledger.ts'
 export { memoryLedger } from './ledger/memory.ts'
+export type * from './ledger/Notebook.ts'
 export type { Health, HealthReason, HealthReport } from './observe/Health.ts'
 export { type Log, type LogInput, redactedPaths } from './observe/Log.ts'
 export type { Metrics } from './observe/Metrics.ts'

@@ -2,6 +2,9 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
+export type RpcQuestion = { method: string; params: readonly unknown[] }
+export type RpcAnswer = { result?: unknown; error?: { code: number; message: string } }
+
 export type RpcProxy = {
   url: string
   /** Questions so far, by method; of one that is sent in a batch, each counts. */
@@ -14,6 +17,11 @@ export type RpcProxy = {
   hold(): () => void
   /** Whether questions fail. */
   isDown: boolean
+  /**
+   * Answers a question itself when it returns something: `{ error }`, or a `result` made of the true one. Not for questions in
+   * batches.
+   */
+  lie: ((question: RpcQuestion, ask: () => Promise<RpcAnswer>) => Promise<RpcAnswer>) | undefined
   close(): Promise<void>
 }
 
@@ -40,7 +48,14 @@ export async function startRpcProxy(target: string): Promise<RpcProxy> {
     try {
       if (proxy.isDown) throw new Error('down')
       const headers = { 'Content-Type': 'application/json' }
-      const answer = await fetch(target, { method: 'POST', body, headers })
+      const ask = () => fetch(target, { method: 'POST', body, headers })
+      const question = JSON.parse(body)
+      if (proxy.lie && !Array.isArray(question)) {
+        const lie = await proxy.lie(question, async () => (await ask()).json())
+        response.writeHead(200, headers).end(JSON.stringify({ ...lie, jsonrpc: '2.0', id: question.id }))
+        return
+      }
+      const answer = await ask()
       response.writeHead(answer.status, headers).end(await answer.text())
     } catch {
       response.writeHead(503).end()
@@ -64,6 +79,7 @@ export async function startRpcProxy(target: string): Promise<RpcProxy> {
       return release
     },
     isDown: false,
+    lie: undefined,
     close() {
       server.closeAllConnections()
       return new Promise((resolve) => server.close(() => resolve()))

@@ -1,9 +1,10 @@
-/** The choice of the secp256k1 library survives every way of building: ESM, CommonJS, and a browser's bundle. */
+/** The secp256k1 library, its choice and its thread survive every way of building: ESM, CommonJS, and a browser's bundle. */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type BuildOptions, build } from 'esbuild'
+import { privateKeyToAccount } from 'viem/accounts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 const root = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url))
@@ -48,6 +49,38 @@ test.each([
     'native wasm',
   )
 })
+
+test.each([
+  ['esm', 'mjs', "const { createSignerRecovery } = await import('./thread.mjs')"],
+  ['cjs', 'cjs', "const { createSignerRecovery } = require('./thread.cjs')"],
+] as const)(
+  '%s: a second thread recovers signers, and ends with the process',
+  async (format, extension, load) => {
+    const outfile = join(folder, `thread.${extension}`)
+    const entryPoints = [root('packages/provider/src/verify/SignerRecovery.ts')]
+    await bundle({ format, platform: 'node', outfile, entryPoints })
+    const account = privateKeyToAccount(`0x${'07'.repeat(32)}`)
+    const signature = await account.sign({ hash: `0x${'11'.repeat(32)}` })
+    const script = `
+    ${load}
+    const secp256k1 = { name: 'native', recoverPublicKey: () => undefined }
+    const signers = createSignerRecovery({ secp256k1, isBusy: () => true, processors: 2 })
+    const ask = () => signers.recover(new Uint8Array(32).fill(0x11), '${signature}')
+    const timer = setInterval(() => {
+      if (ask() === undefined) return // the thread is not up yet
+      clearInterval(timer)
+      Promise.all([ask(), ask(), ask()]).then((all) => console.log(all.join(' ')))
+    }, 5)`
+    const input = format === 'cjs' ? 'commonjs' : 'module'
+    const options = [`--input-type=${input}`, '--eval', script]
+    const printed = execFileSync(process.execPath, options, {
+      cwd: folder,
+      encoding: 'utf8',
+      timeout: 30_000,
+    })
+    expect(printed.trim()).toBe(Array(3).fill(account.address.toLowerCase()).join(' '))
+  },
+)
 
 test('a browser gets no native code, and WebAssembly in a part of its own', async () => {
   const outdir = join(folder, 'browser')

@@ -2,16 +2,35 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
+import { Usdc } from '@drain/core'
 import { postgresLedger } from '@drain/provider/postgres'
 import { sqliteLedger } from '@drain/provider/sqlite'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { toHex } from 'viem'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { main } from '../src/cli/main.ts'
 import { aChannel, aVoucher, identity } from '../src/ledger/fixtures.ts'
 import type { Ledger } from '../src/ledger/Ledger.ts'
+import { raiseAlarm } from '../src/settle/alarms.ts'
+import { type Fixture, type OpenChannel, startFixture } from './fixture.ts'
+import { type SourceProcess, startSource } from './sourceProcess.ts'
 import { postgresBin, startPostgres } from './startPostgres.ts'
 
 const day = 24 * 60 * 60 * 1000
 const txHash = `0x${'7a'.repeat(32)}` as const
+
+/** Runs a command in this process. */
+async function drain(...args: string[]) {
+  const output = { stdout: '', stderr: '' }
+  const writing = (name: keyof typeof output) =>
+    new Writable({
+      write(chunk, _, done) {
+        output[name] += chunk
+        done()
+      },
+    })
+  const code = await main(args, { stdout: writing('stdout'), stderr: writing('stderr') })
+  return { code, ...output }
+}
 
 describe('drain-provider', () => {
   const folder = mkdtempSync(join(tmpdir(), 'drain-cli-'))
@@ -25,19 +44,6 @@ describe('drain-provider', () => {
     const reserved = await ledger.reserve({ channel, voucher, quote: cost })
     if (!reserved.ok) throw new Error(reserved.code)
     await ledger.capture(reserved.reservationId, cost)
-  }
-
-  async function drain(...args: string[]) {
-    const output = { stdout: '', stderr: '' }
-    const writing = (name: keyof typeof output) =>
-      new Writable({
-        write(chunk, _, done) {
-          output[name] += chunk
-          done()
-        },
-      })
-    const code = await main(args, { stdout: writing('stdout'), stderr: writing('stderr') })
-    return { code, ...output }
   }
 
   beforeAll(async () => {
@@ -135,6 +141,8 @@ describe('drain-provider', () => {
       expect(stderr).toBe('1 rows\n')
       const today = new Date().toISOString().slice(0, 10)
       expect(stdout).toContain(`\n${today},${first.channelId},${consumer},1,0.000042,0,0,0,\n`)
+      const status = await drain('status', '--ledger', url, '--schema', 'books')
+      expect(status).toMatchObject({ code: 0, stdout: expect.stringContaining('earned     0.000042 USDC') })
       const nowhere = await drain('export', '--ledger', url, '--schema', 'nobody')
       expect(nowhere).toMatchObject({ code: 1, stdout: '' })
       await stored.close()
@@ -151,10 +159,262 @@ describe('drain-provider', () => {
     [['export', 'twice', '--ledger', file], 'no place for'],
     [['backup', '--ledger', file], 'Name the copy'],
     [['export', '--nonsense'], 'nonsense'],
+    [['backup', '--ledger', file, '--once'], 'once'],
+    [['settle'], 'Name the ledger'],
+    [['settle', '--ledger', file, '--chain', 'polygon'], 'is not the id of a chain'],
+    [['settle', '--ledger', file, '--provider', '0x12'], '--provider is no address'],
+    [['status', '--json'], 'Name the ledger'],
   ])('explains what is wrong with %j', async (args, message) => {
     const { code, stdout, stderr } = await drain(...args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toContain(message)
     expect(stderr).toContain('Usage:')
+  })
+})
+
+describe('drain-provider settle', () => {
+  let fixture: Fixture
+  let key: string
+  const running: SourceProcess[] = []
+
+  beforeAll(async () => {
+    fixture = await startFixture()
+    key = toHex(fixture.chain.accounts[1].getHdKey().privateKey as Uint8Array)
+  })
+  afterEach(() => {
+    vi.unstubAllEnvs()
+  })
+  afterAll(async () => {
+    for (const { child } of running) child.kill('SIGKILL')
+    await fixture.close()
+  })
+
+  let count = 0
+  /** A ledger of a provider that doesn't settle, and a way to charge on it. */
+  function books() {
+    const file = join(fixture.folder, `settle-${count++}.db`)
+    const paywall = fixture.paywall({ ledger: sqliteLedger(file, { log: () => {} }) })
+    async function charge(channel: OpenChannel, amount: string): Promise<void> {
+      const cost = Usdc.parse(amount)
+      const state = await paywall.ledger.get(channel.id)
+      const headers = await channel.voucher((state?.authorized ?? 0n) + cost)
+      const request = new Request('http://provider/', { method: 'POST', headers })
+      const response = await paywall.handle(request, cost, () => new Response('served'))
+      expect(response.status).toBe(200)
+    }
+    return { file, paywall, charge }
+  }
+
+  function settle(args: string[], env: Record<string, string | undefined> = {}): SourceProcess {
+    const started = startSource('cli/index.ts', ['settle', ...args], {
+      DRAIN_RPC_URL: fixture.chain.rpcUrl,
+      DRAIN_PRIVATE_KEY: key,
+      ...env,
+    })
+    running.push(started)
+    return started
+  }
+
+  test('--once claims what has reached the threshold, and only that', async () => {
+    const { file, charge } = books()
+    const [rich, poor] = [await fixture.open({ amount: '20' }), await fixture.open({ amount: '20' })]
+    await charge(rich, '12')
+    await charge(poor, '3')
+    const before = await fixture.balance(fixture.provider.address)
+    const first = settle(['--ledger', file, '--chain', String(fixture.chain.chainId), '--once'])
+    expect(await first.ended, first.output.stderr).toBe(0)
+    expect(first.output.stdout).toBe('')
+    expect((await fixture.balance(fixture.provider.address)) - before).toBe(Usdc.parse('12'))
+    const lower = settle(['--ledger', file, '--once', '--threshold', '2'])
+    expect(await lower.ended, lower.output.stderr).toBe(0)
+    expect((await fixture.balance(fixture.provider.address)) - before).toBe(Usdc.parse('15'))
+    for (const { output } of [first, lower]) expect(output.stderr).not.toContain(key.slice(2))
+
+    const { stdout } = await drain('status', '--ledger', file, '--json', '--rpc', fixture.chain.rpcUrl)
+    const report = JSON.parse(stdout)
+    expect(report).toMatchObject({ earned: '15', claimed: '15', unclaimed: '0', needsAttention: false })
+    expect(Number(report.gasSpent)).toBeGreaterThan(0)
+    expect(Number(report.gasBalance)).toBeGreaterThan(0)
+    expect(report.cursor).toMatchObject({ block: expect.stringMatching(/^\d+$/), behind: expect.any(String) })
+  })
+
+  test('works until it is stopped, with nodes that are exchanged meanwhile', async () => {
+    const { file, paywall, charge } = books()
+    const channel = await fixture.open({ amount: '20' })
+    const nodes = join(fixture.folder, 'rpc-urls')
+    writeFileSync(nodes, 'http://127.0.0.1:9/v2/secret-api-key')
+    const usdc = fixture.chain.deployment.token
+    const worker = settle(['--ledger', file, '--usdc', usdc, '--interval', '1s'], {
+      DRAIN_RPC_URL: undefined,
+      DRAIN_RPC_URL_FILE: nodes,
+    })
+    await expect.poll(() => worker.output.stderr).toContain('settling')
+    await charge(channel, '11')
+    writeFileSync(nodes, `http://127.0.0.1:9/v2/secret-api-key,\n${fixture.chain.rpcUrl}\n`)
+    await expect.poll(async () => (await paywall.ledger.get(channel.id))?.claimed).toBe(Usdc.parse('11'))
+    worker.child.kill('SIGTERM')
+    expect(await worker.ended, worker.output.stderr).toBe(0)
+    for (const line of worker.output.stderr.trim().split('\n')) expect(() => JSON.parse(line)).not.toThrow()
+    expect(worker.output.stderr).toContain('the nodes were exchanged: 2 now')
+    expect(worker.output.stderr).not.toContain('secret-api-key')
+    expect(worker.output.stderr).not.toContain(key.slice(2))
+  })
+
+  test('refuses a key, a chain or a ledger that is another', async () => {
+    const { file, paywall } = books()
+    await paywall.ledger.ready()
+    const strangerKey = toHex(fixture.chain.accounts[2].getHdKey().privateKey as Uint8Array)
+    const missing = join(fixture.folder, 'missing.db')
+    const cases: [string[], Record<string, string | undefined>, string][] = [
+      [['--ledger', file], { DRAIN_PRIVATE_KEY: strangerKey }, `The key is of ${fixture.stranger.address}`],
+      [['--ledger', file], { DRAIN_PRIVATE_KEY: undefined }, 'There is no key to claim with'],
+      [['--ledger', file, '--chain', '137'], {}, 'The ledger is of chain 31337, not of 137'],
+      [['--ledger', file, '--provider', fixture.stranger.address], {}, 'The ledger is of provider'],
+      [['--ledger', missing], {}, 'missing.db'],
+      [['--ledger', file, '--rpc', 'localhost:8545'], {}, 'no http or https URL'],
+      [['--ledger', file, '--interval', '10m'], {}, 'too slow for channels'],
+    ]
+    vi.stubEnv('DRAIN_RPC_URL', fixture.chain.rpcUrl)
+    for (const [args, env, message] of cases) {
+      for (const [name, value] of Object.entries({ DRAIN_PRIVATE_KEY: key, ...env })) vi.stubEnv(name, value)
+      const { code, stderr } = await drain('settle', ...args, '--once')
+      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining(message) })
+      expect(stderr).not.toContain(strangerKey.slice(2))
+    }
+    expect(existsSync(missing)).toBe(false)
+  })
+})
+
+describe('drain-provider status', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'drain-status-'))
+  const file = join(folder, 'drain.db')
+  const seconds = BigInt(Math.floor(Date.now() / 1000))
+  const [rich, poor, late] = [
+    aChannel({ deposit: 50_000_000n, expiry: seconds + 90_000n }),
+    aChannel({ deposit: 5_000_000n, expiry: seconds + 90_000n }),
+    aChannel({ deposit: 5_000_000n, expiry: seconds + 30n }),
+  ]
+  let ledger: Ledger
+
+  async function charge(channel: typeof rich, cost: bigint): Promise<void> {
+    const reserved = await ledger.reserve({ channel, voucher: aVoucher(cost, 1n), quote: cost })
+    if (!reserved.ok) throw new Error(reserved.code)
+    await ledger.capture(reserved.reservationId, cost)
+  }
+
+  const statusOf = async (...args: string[]) => {
+    const { code, stdout, stderr } = await drain('status', '--ledger', file, '--json', ...args)
+    return { code, stderr, report: JSON.parse(stdout) }
+  }
+
+  beforeAll(async () => {
+    // A day ago: a channel that expires soon has run for long.
+    ledger = sqliteLedger(file, { now: () => Date.now() - day, log: () => {} })(identity)
+    await charge(rich, 12_000_000n)
+    await charge(poor, 1_500_000n)
+  })
+  afterAll(async () => {
+    await ledger.close()
+    rmSync(folder, { recursive: true })
+  })
+
+  test('tells what was earned and what comes next, for people', async () => {
+    const { code, stdout, stderr } = await drain('status', '--ledger', file)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout.split('\n')).toEqual([
+      `provider   ${identity.provider.toLowerCase()} on chain ${identity.chainId}`,
+      `contract   ${identity.contract.toLowerCase()}`,
+      'channels   2 open, 0 closing, 0 closed',
+      'earned     13.5 USDC',
+      'claimed    0 USDC',
+      'unclaimed  13.5 USDC',
+      'gas        0 spent',
+      'chain      not followed yet',
+      '',
+      'next',
+      `  12 USDC of ${rich.channelId}: threshold, expiry ${new Date(Number(rich.expiry) * 1000).toISOString()}`,
+      '',
+    ])
+  })
+
+  test('and for programs', async () => {
+    const { code, report } = await statusOf('--threshold', '1')
+    expect(code).toBe(0)
+    expect(report).toEqual({
+      provider: identity.provider.toLowerCase(),
+      chainId: identity.chainId,
+      contract: identity.contract.toLowerCase(),
+      channels: { open: 2, closing: 0, closed: 0, alarms: 0 },
+      currency: 'USDC',
+      ...{ earned: '13.5', claimed: '0', unclaimed: '13.5', claiming: '0', atRisk: '0', dust: '0' },
+      ...{
+        gasSpent: '0',
+        gasBalance: null,
+        needsAttention: false,
+        transactions: [],
+        alarms: [],
+        cursor: null,
+      },
+      next: [rich, poor].map((channel) => ({
+        channelId: channel.channelId,
+        amount: channel === rich ? '12' : '1.5',
+        reason: 'threshold',
+        expiry: new Date(Number(channel.expiry) * 1000).toISOString(),
+      })),
+    })
+  })
+
+  test('changes nothing', async () => {
+    const before = await ledger.get(rich.channelId)
+    await statusOf()
+    expect(await ledger.get(rich.channelId)).toEqual(before)
+    const copy = join(folder, 'copy.db')
+    await drain('backup', '--ledger', file, '--out', copy)
+    const bytes = readFileSync(copy)
+    expect((await drain('status', '--ledger', copy)).code).toBe(0)
+    expect(readFileSync(copy)).toEqual(bytes)
+  })
+
+  test('does without a node that fails, and does not say where it was', async () => {
+    const { code, stderr, report } = await statusOf('--rpc', 'http://127.0.0.1:9/v2/secret-api-key')
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining('does not answer') })
+    expect(stderr).not.toMatch(/secret-api-key|127\.0\.0\.1/)
+    expect(report).toMatchObject({ gasBalance: null, earned: '13.5' })
+  })
+
+  test('exits with 3 when money is at risk', async () => {
+    await charge(late, 250_000n)
+    const { code, report } = await statusOf()
+    expect(code).toBe(3)
+    expect(report).toMatchObject({ atRisk: '0.25', needsAttention: true, unclaimed: '13.75' })
+    expect(report.next[0]).toMatchObject({ channelId: late.channelId, reason: 'expiring', amount: '0.25' })
+    const { stdout } = await drain('status', '--ledger', file)
+    expect(stdout).toContain('unclaimed  13.75 USDC (0.25 AT RISK)')
+    await ledger.markClosed(late.channelId)
+  })
+
+  test('exits with 3 when there are alarms, and shows them', async () => {
+    const at = Date.parse('2026-02-03T04:05:06Z')
+    const { channelId } = rich
+    const message = '5 USDC were claimed by somebody else.'
+    await raiseAlarm(ledger.notebook, { channelId, code: 'unknown_claim', message, at })
+    const { code, report } = await statusOf()
+    expect(code).toBe(3)
+    expect(report.alarms).toEqual([
+      { channelId, code: 'unknown_claim', message, at: new Date(at).toISOString() },
+    ])
+    const { stdout } = await drain('status', '--ledger', file)
+    expect(stdout).toContain(`ALARMS\n  2026-02-03T04:05:06.000Z unknown_claim ${channelId}: ${message}\n`)
+  })
+
+  test('refuses what is no ledger, or another one', async () => {
+    expect(await drain('status', '--ledger', file, '--chain', '1')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('The ledger is of chain'),
+    })
+    expect(await drain('status', '--ledger', join(folder, 'missing.db'))).toMatchObject({
+      code: 1,
+      stdout: '',
+    })
   })
 })

@@ -452,11 +452,11 @@ describe('a consumer that signs for its whole deposit and never closes', () => {
   test('pays what it owes before its channel expires', async () => {
     const { own, turnTo, balances } = await used()
     const [earned, held] = await balances()
-    await own.rounds?.run()
+    await own.settler.run()
     expect(await balances()).toEqual([earned, held]) // below the threshold, and time enough
     turnTo(0.91)
-    await own.rounds?.run()
-    expect(await balances()).toEqual([earned + 900_000n, held + 100_000n])
+    await own.settler.run()
+    expect(await balances()).toEqual([earned + 900_000n, held])
   })
 
   test('pays it also when the first settlement fails', async () => {
@@ -466,12 +466,13 @@ describe('a consumer that signs for its whole deposit and never closes', () => {
     const { testClient } = fixture.chain
     const { address } = fixture.provider
     await testClient.setBalance({ address, value: 0n })
-    await own.rounds?.run()
-    expect(log.join()).toContain(`channel ${channel.id} was not settled`)
+    await own.settler.run()
+    expect(log.join()).toContain(channel.id)
+    expect(log.join()).toContain('no_gas')
     expect(await balances()).toEqual([earned, held])
     await testClient.setBalance({ address, value: 10n ** 20n })
-    await own.rounds?.run()
-    expect(await balances()).toEqual([earned + 900_000n, held + 100_000n])
+    await own.settler.run()
+    expect(await balances()).toEqual([earned + 900_000n, held])
   })
 
   test('pays what it signed on a contract that can only claim that, unless it closes with the consent it got', async () => {
@@ -486,10 +487,10 @@ describe('a consumer that signs for its whole deposit and never closes', () => {
       body: JSON.stringify({ channelId: channel.id, ...(await channel.request('close')) }),
     })
     expect(await (await own.endpoints(request))?.json()).toMatchObject({ finalAmount: '900000' })
-    await own.rounds?.run()
+    await own.settler.run()
     expect((await balances())[0]).toBe(earned)
     turnTo(0.91)
-    await own.rounds?.run()
+    await own.settler.run()
     expect((await balances())[0]).toBe(earned + channel.deposit)
   })
 })

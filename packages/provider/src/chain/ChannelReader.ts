@@ -25,8 +25,11 @@ export type ChannelReader = {
    * @throws {ChainUnavailableError}
    */
   get(channelId: Hex, remoteAddress?: string | undefined): Promise<Lookup>
-  /** The state on chain right now, past the cache. @throws {ChainUnavailableError} */
-  read(channelId: Hex): Promise<Channel.Channel>
+  /**
+   * The state on chain right now, past the cache; or as it was `depth` blocks ago.
+   * @throws {ChainUnavailableError}
+   */
+  read(channelId: Hex, options?: { depth?: bigint }): Promise<Channel.Channel>
   /** Drops what is remembered of a channel, after it changed. */
   forget(channelId: Hex): void
   /** Unix seconds by the later of the local clock and the newest block seen. */
@@ -151,7 +154,11 @@ export function createChannelReader(options: {
   }
 
   return {
-    read,
+    async read(channelId, { depth = 0n } = {}) {
+      if (depth === 0n) return read(channelId)
+      const head = await readHead()
+      return read(channelId, head > depth ? head - depth : 0n)
+    },
     forget(channelId) {
       known.delete(channelId)
       missing.delete(channelId)

@@ -1,33 +1,43 @@
 /** `drain-provider`: what an operator does with a ledger from the command line. */
-import { once } from 'node:events'
-import { createWriteStream } from 'node:fs'
 import type { Writable } from 'node:stream'
-import { parseArgs } from 'node:util'
+import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { DrainError } from '@drain/core'
+import { type Address, isAddress } from 'viem'
 import * as Day from '../ledger/Day.ts'
-import { accounts, columns, toCsv } from './accounts.ts'
-import { openBooks } from './openBooks.ts'
+import { exportAccounts } from './exportAccounts.ts'
+import { nodesOf } from './nodesOf.ts'
+import { UsageError } from './UsageError.ts'
 
 const usage = `Usage:
+  drain-provider settle --ledger <file or postgresql://…> [--chain <id>] [--rpc <url>,…] [--contract <address>] [--usdc <address>]
+                        [--provider <address>] [--interval 1m] [--threshold 10] [--min-payout 0.01] [--min-duration 30m]
+                        [--once] [--schema <name>]
+      Claims what the ledger's provider has charged: from the threshold (USDC) on, and always before a channel expires. Beside
+      the provider or elsewhere; of several on one ledger, one works. SIGTERM or SIGINT stop it after the round that runs.
+      Key: DRAIN_KEYSTORE, with DRAIN_KEYSTORE_PASSWORD_FILE or typed in, or DRAIN_PRIVATE_KEY.
+      Nodes: --rpc, DRAIN_RPC_URL, or the file DRAIN_RPC_URL_FILE, which may change meanwhile.
+  drain-provider status --ledger <file or postgresql://…> [--chain <id>] [--rpc <url>,…] [--contract <address>]
+                        [--provider <address>] [--threshold 10] [--min-payout 0.01] [--json] [--schema <name>]
+      What was earned and claimed, what comes next, and what somebody should look at. Changes nothing. For the gas that is left,
+      and what is not worth it, name a node as above.
   drain-provider export --ledger <file or postgresql://…> [--from YYYY-MM-DD] [--to YYYY-MM-DD]
                         [--format csv|json] [--out <new file>] [--schema <name>]
       Charges, claims and fees in USDC by day (UTC) and channel. The provider may run meanwhile.
   drain-provider backup --ledger <file> --out <new file>
       A copy of an SQLite ledger, also while the provider runs. A provider that is started from the copy finds its channels
       frozen, since what was spent after the copy was made is not in it.
+Exit codes: 0 done, 1 failed, 2 not understood, 3 done, but somebody should look: money is at risk, or there are alarms.
 `
 
-/** What is wrong with the command line: told together with the usage. */
-class UsageError extends Error {}
+/** 0 done, 1 failed, 2 not understood, 3 done, but somebody should look. */
+export type ExitCode = 0 | 1 | 2 | 3
 
-/** Runs one command and returns the process's exit code: 0 done, 1 failed, 2 not understood. */
-export async function main(
-  args: string[],
-  { stdout, stderr }: { stdout: Writable; stderr: Writable },
-): Promise<0 | 1 | 2> {
+type Streams = { stdout: Writable; stderr: Writable }
+
+/** Runs one command and returns the process's exit code. */
+export async function main(args: string[], { stdout, stderr }: Streams): Promise<ExitCode> {
   try {
-    await run(args, stdout, stderr)
-    return 0
+    return await run(args, { stdout, stderr })
   } catch (error) {
     // A reader such as `head` that has seen enough is no error.
     if (codeOf(error) === 'EPIPE') return 0
@@ -38,76 +48,141 @@ export async function main(
   }
 }
 
-async function run(args: string[], stdout: Writable, stderr: Writable): Promise<void> {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      ledger: { type: 'string' },
-      schema: { type: 'string' },
-      from: { type: 'string' },
-      to: { type: 'string' },
-      format: { type: 'string', default: 'csv' },
-      out: { type: 'string' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  })
-  if (values.help) return void stdout.write(usage)
-  const [command, ...rest] = positionals
-  if (command !== 'export' && command !== 'backup')
-    throw new UsageError('The commands are export and backup.')
-  if (rest.length > 0) throw new UsageError(`There is no place for "${rest[0]}".`)
-  const { ledger, out, from, to, format } = values
-  if (!ledger) throw new UsageError('Name the ledger: --ledger drain.db, or --ledger postgresql://….')
-  if (command === 'backup') {
-    if (!out) throw new UsageError('Name the copy: --out backup.db.')
-    const { backupSqliteLedger } = await import('../ledger/backupSqliteLedger.ts')
-    await backupSqliteLedger(ledger, out)
-    return void stderr.write(`${ledger} was copied to ${out}\n`)
+const ledgerOptions = { ledger: { type: 'string' }, schema: { type: 'string' } } as const
+const chainOptions = {
+  chain: { type: 'string' },
+  rpc: { type: 'string' },
+  contract: { type: 'string' },
+  provider: { type: 'string' },
+} as const
+const worthOptions = { threshold: { type: 'string' }, 'min-payout': { type: 'string' } } as const
+
+const commands = {
+  settle: settleCommand,
+  status: statusCommand,
+  export: exportCommand,
+  backup: backupCommand,
+}
+
+async function run(args: string[], streams: Streams): Promise<ExitCode> {
+  const [command = '', ...rest] = args
+  if (args.includes('--help') || args.includes('-h')) {
+    streams.stdout.write(usage)
+    return 0
   }
+  if (!Object.hasOwn(commands, command))
+    throw new UsageError('The commands are settle, status, export and backup.')
+  return commands[command as keyof typeof commands](rest, streams)
+}
+
+async function settleCommand(args: string[]): Promise<ExitCode> {
+  const values = parse(args, {
+    ...ledgerOptions,
+    ...chainOptions,
+    ...worthOptions,
+    usdc: { type: 'string' },
+    interval: { type: 'string' },
+    'min-duration': { type: 'string' },
+    once: { type: 'boolean', default: false },
+  })
+  const { interval, threshold, once } = values
+  const options = {
+    ...whose(values),
+    usdc: addressOf('usdc', values.usdc),
+    rpcUrl: nodesOf(values.rpc),
+    rounds: { interval, threshold },
+    minPayout: values['min-payout'],
+    minDuration: values['min-duration'],
+    once,
+  }
+  const { settle } = await import('./settle.ts')
+  return (await settle(options)) ? 0 : 3
+}
+
+async function statusCommand(args: string[], { stdout, stderr }: Streams): Promise<ExitCode> {
+  const values = parse(args, {
+    ...ledgerOptions,
+    ...chainOptions,
+    ...worthOptions,
+    json: { type: 'boolean', default: false },
+  })
+  const { threshold } = values
+  const options = {
+    ...whose(values),
+    ...{ threshold, minPayout: values['min-payout'], rpcUrl: nodesOf(values.rpc) },
+  }
+  const log = (message: string) => void stderr.write(`${message}\n`)
+  const { readReport } = await import('./readReport.ts')
+  const { needsAttention, toJson, toText } = await import('./status.ts')
+  const report = await readReport(options, log)
+  stdout.write(values.json ? `${JSON.stringify(toJson(report), undefined, 2)}\n` : toText(report))
+  return needsAttention(report) ? 3 : 0
+}
+
+async function exportCommand(args: string[], streams: Streams): Promise<ExitCode> {
+  const values = parse(args, {
+    ...ledgerOptions,
+    from: { type: 'string' },
+    to: { type: 'string' },
+    format: { type: 'string', default: 'csv' },
+    out: { type: 'string' },
+  })
+  const { schema, from, to, format, out } = values
+  const ledger = ledgerOf(values)
   for (const day of [from, to]) {
     if (day !== undefined && Day.parse(day) === undefined)
       throw new UsageError(`"${day}" is not a day such as 2026-01-31.`)
   }
   if (format !== 'csv' && format !== 'json') throw new UsageError('The format is csv or json.')
-  const books = await openBooks(ledger, { schema: values.schema })
-  try {
-    const rows = accounts(books, { from, to })
-    const count = await writeRows(rows, format, () =>
-      out === undefined ? stdout : createWriteStream(out, { flags: 'wx' }),
-    )
-    stderr.write(`${count} rows\n`)
-  } finally {
-    await books.close()
+  await exportAccounts({ ledger, schema, range: { from, to }, format, out }, streams)
+  return 0
+}
+
+async function backupCommand(args: string[], { stderr }: Streams): Promise<ExitCode> {
+  const values = parse(args, { ledger: { type: 'string' }, out: { type: 'string' } })
+  const ledger = ledgerOf(values)
+  const { out } = values
+  if (!out) throw new UsageError('Name the copy: --out backup.db.')
+  const { backupSqliteLedger } = await import('../ledger/backupSqliteLedger.ts')
+  await backupSqliteLedger(ledger, out)
+  stderr.write(`${ledger} was copied to ${out}\n`)
+  return 0
+}
+
+function parse<const options extends NonNullable<ParseArgsConfig['options']>>(
+  args: string[],
+  options: options,
+) {
+  const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+  if (positionals.length > 0) throw new UsageError(`There is no place for "${positionals[0]}".`)
+  return values
+}
+
+function ledgerOf({ ledger }: { ledger?: string | undefined }): string {
+  if (ledger) return ledger
+  throw new UsageError('Name the ledger: --ledger drain.db, or --ledger postgresql://….')
+}
+
+function whose(
+  values: Partial<Record<keyof typeof chainOptions | keyof typeof ledgerOptions, string | undefined>>,
+) {
+  const { schema, chain } = values
+  if (chain !== undefined && !/^[1-9][0-9]{0,14}$/.test(chain))
+    throw new UsageError(`"${chain}" is not the id of a chain, such as 137.`)
+  return {
+    ledger: ledgerOf(values),
+    schema,
+    chainId: chain === undefined ? undefined : Number(chain),
+    contract: addressOf('contract', values.contract),
+    provider: addressOf('provider', values.provider),
   }
 }
 
-/**
- * Writes as fast as what `open` opens takes it, and ends that unless it is the process's own. Opens it when the first row has
- * been read: a ledger that can't be read leaves nothing behind. Returns how many rows there were.
- */
-async function writeRows(
-  rows: ReturnType<typeof accounts>,
-  format: 'csv' | 'json',
-  open: () => Writable,
-): Promise<number> {
-  let next = await rows.next()
-  const to = open()
-  const failed = new Promise<never>((_, reject) => to.once('error', reject))
-  failed.catch(() => {})
-  const write = async (text: string) => {
-    if (!to.write(text)) await Promise.race([once(to, 'drain'), failed])
-  }
-  let count = 0
-  await write(format === 'csv' ? `${columns.join(',')}\n` : '[')
-  for (; !next.done; next = await rows.next()) {
-    const separator = count > 0 ? ',' : ''
-    await write(format === 'csv' ? `${toCsv(next.value)}\n` : `${separator}\n${JSON.stringify(next.value)}`)
-    count += 1
-  }
-  if (format === 'json') await write('\n]\n')
-  if (to !== process.stdout) await Promise.race([once(to.end(), 'finish'), failed])
-  return count
+function addressOf(name: string, value: string | undefined): Address | undefined {
+  if (value === undefined || isAddress(value)) return value
+  throw new UsageError(
+    `--${name} is no address: 0x and 40 hex digits, with the right checksum where it has capitals.`,
+  )
 }
 
 function codeOf(error: unknown): string | undefined {

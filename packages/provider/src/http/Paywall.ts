@@ -1,7 +1,8 @@
 import { type Channel, Deployment, Domain, Usdc, type Voucher, type Headers as Wire } from '@drain/core'
-import { createPublicClient, createWalletClient, defineChain, type Hex, hexToBytes, http } from 'viem'
+import { createPublicClient, defineChain, type Hex, hexToBytes } from 'viem'
 import { createChannelReader } from '../chain/ChannelReader.ts'
 import { rpcUrlOf } from '../chain/rpcUrlOf.ts'
+import { rpcTransport } from '../chain/transport.ts'
 import type { Ledger } from '../ledger/Ledger.ts'
 import { startPruning } from '../ledger/startPruning.ts'
 import { createChainCheck } from '../observe/ChainCheck.ts'
@@ -10,12 +11,14 @@ import { createLogger } from '../observe/Log.ts'
 import { createMetrics, type Metrics } from '../observe/Metrics.ts'
 import { observeChannels } from '../observe/observeChannels.ts'
 import { observeLedger } from '../observe/observeLedger.ts'
-import { observeSettlement } from '../observe/observeSettlement.ts'
 import { tellBeginning } from '../observe/tellBeginning.ts'
-import { planRounds, type Rounds, startRounds } from '../settle/rounds.ts'
-import { createSettlement, type Settlement } from '../settle/Settlement.ts'
+import { finalityOf } from '../settle/finality.ts'
+import { planRounds } from '../settle/rounds.ts'
+import type { Settlement } from '../settle/Settlement.ts'
+import { createSettler, type Settler } from '../settle/Settler.ts'
 import { defaultStreamSettings } from '../stream/StreamSettings.ts'
 import { createWaitingLines, type WaitingLines } from '../stream/WaitingLines.ts'
+import { createSignerRecovery } from '../verify/SignerRecovery.ts'
 import { type SelectedSecp256k1, selectSecp256k1 } from '../verify/secp256k1/selectSecp256k1.ts'
 import * as Terms from '../verify/Terms.ts'
 import { type Admission, createAdmission, type Found } from './admission.ts'
@@ -44,8 +47,8 @@ export type Paywall = {
   readonly secp256k1: SelectedSecp256k1
   readonly ledger: Ledger
   readonly settlement: Settlement
-  /** Claims and settles what is due, now; `undefined` where this process doesn't settle. */
-  readonly rounds: Rounds | undefined
+  /** The worker that turns charges into transactions. */
+  readonly settler: Settler
   /**
    * Serves a paid request: checks its voucher, reserves `quote` (base units), runs `work`, captures the real cost, and
    * adds the cost headers. Work that throws or answers 400 and above is not charged unless it reported a cost. Never
@@ -115,17 +118,15 @@ export function createPaywall(config: PaywallConfig): Paywall {
   const secp256k1 = selectSecp256k1(config.secp256k1)
   const verification = { provider, deployment, domainSeparator: hexToBytes(domainSeparator), secp256k1 }
   const terms = Terms.fromInput(config.terms)
-  const rpcUrl = rpcUrlOf(config)
-  const transport = http(rpcUrl)
+  const logger = createLogger(config.log)
+  const transport = rpcTransport(rpcUrlOf(config), { log: logger.warn })
   const chain = defineChain({
     id: chainId,
     name: `chain ${chainId}`,
     nativeCurrency: { name: 'native', symbol: 'native', decimals: 18 },
-    rpcUrls: { default: { http: [rpcUrl] } },
+    rpcUrls: { default: { http: [] } }, // `transport` knows them
   })
   const client = createPublicClient({ chain, transport })
-  const walletClient = createWalletClient({ account, chain, transport })
-  const logger = createLogger(config.log)
   const log = (message: string) => logger.warn(message)
   const chainCheck = createChainCheck({ client, deployment })
   const reader = createChannelReader({
@@ -137,7 +138,7 @@ export function createPaywall(config: PaywallConfig): Paywall {
   })
   const limits = createRateLimits(config.limits)
   const minPayout = Usdc.parse(config.minPayout ?? '0.01')
-  const plan = config.settle === false ? undefined : planRounds(config.settle ?? {}, terms)
+  const plan = config.settle === false ? undefined : planRounds(config.settle ?? {}, terms, chainId)
   // Last, so that no file stays open when something else is wrong.
   const store = config.ledger({ chainId, contract: deployment.contract, provider })
   const metrics = createMetrics({
@@ -149,23 +150,16 @@ export function createPaywall(config: PaywallConfig): Paywall {
   })
   const { ledger, lastWrite } = observeLedger(store, metrics, logger)
   const channels = observeChannels(reader, chainCheck, metrics)
-  const { settlement, isFailing } = observeSettlement(
-    createSettlement({
-      account,
-      walletClient,
-      publicClient: client,
-      deployment,
-      ledger,
-      channels,
-      minPayout,
-      log,
-    }),
-    metrics,
-    logger,
-  )
   const running = createRunningPayments()
   const lines = createWaitingLines()
-  const closeChannel = createChannelCloser({ deployment, ledger, settlement, running })
+  const settler = createSettler({
+    ...{ account, client, deployment, ledger, channels, plan, minPayout, metrics, logger, clock },
+    finality: config.finality ?? finalityOf(chainId).depth,
+    maxGasPrice: config.settle ? config.settle.maxGasPrice : undefined,
+    running: running.on,
+  })
+  const { settlement, transactions, drain } = settler
+  const closeChannel = createChannelCloser({ drain, settlement })
 
   const publicOrigin = config.publicUrl === undefined ? undefined : new URL(config.publicUrl).origin
   const originOf = (request: RequestHead) => publicOrigin ?? Url.originOf(request.url)
@@ -179,8 +173,12 @@ export function createPaywall(config: PaywallConfig): Paywall {
     features: deployment.features,
   })
 
+  const signers = createSignerRecovery({
+    secp256k1,
+    isBusy: () => shutdown.inside > 1 || !running.isEmpty,
+  })
   const { admit, lookUp } = createAdmission({
-    ...{ ledger, channels, terms, verification },
+    ...{ ledger, channels, terms, verification, signers },
     verified: metrics.verified,
   })
 
@@ -209,26 +207,15 @@ export function createPaywall(config: PaywallConfig): Paywall {
         terms,
         account,
         client,
-        walletClient,
+        transactions,
         channels,
         secp256k1,
         logger,
         metrics,
       },
-      inTurn: settlement.inTurn,
     })
 
-  const rounds =
-    plan &&
-    startRounds(plan, {
-      deployment,
-      ledger,
-      settlement,
-      minPayout,
-      now: channels.now,
-      closeChannel,
-      log,
-    })
+  if (plan) settler.start()
 
   const pruning = startPruning(ledger, { log: (message) => logger.info(message) })
 
@@ -236,14 +223,21 @@ export function createPaywall(config: PaywallConfig): Paywall {
     running,
     graceMs: config.graceMs ?? 30_000,
     async finish() {
-      await Promise.all([rounds?.stop(), pruning.stop()])
+      await Promise.all([settler.stop(), pruning.stop()])
       running.stop()
       chainCheck.stop()
-      await ledger.close()
+      await Promise.all([signers.close(), ledger.close()])
     },
   })
   const health = createHealth({
-    ...{ ledger, lastWrite, minPayout, chain: chainCheck, now: channels.now, isClaimFailing: isFailing },
+    ...{
+      ledger,
+      lastWrite,
+      minPayout,
+      chain: chainCheck,
+      now: channels.now,
+      settlementProblem: () => settler.problem,
+    },
     isClosing: () => shutdown.isClosing,
   })
 
@@ -289,7 +283,7 @@ export function createPaywall(config: PaywallConfig): Paywall {
         return refusal({ code: 'unavailable', message: 'The provider cannot answer at the moment.' })
       }
     },
-    rounds,
+    settler,
     close: () => shutdown.close(),
   }
   const endpoints = createEndpoints(paywall, createRateLimits(limitsOfRaises(config.limits)))

@@ -1,12 +1,14 @@
 import type { Deployment, Pricing } from '@drain/core'
 import type { Hex, LocalAccount } from 'viem'
 import type { Confirmations } from '../chain/ChannelReader.ts'
+import type { RpcUrlInput } from '../chain/rpcUrlOf.ts'
 import type { LedgerOpener } from '../ledger/Ledger.ts'
 import type { LogInput } from '../observe/Log.ts'
 import type { RoundsInput } from '../settle/rounds.ts'
 import type { StreamSettings } from '../stream/StreamSettings.ts'
 import type { Secp256k1Name } from '../verify/secp256k1/selectSecp256k1.ts'
 import type * as Terms from '../verify/Terms.ts'
+import type { AdminToken } from './admin.ts'
 import type { RelayInput } from './openRelay.ts'
 import type { LimitsInput } from './rateLimits.ts'
 
@@ -15,8 +17,11 @@ export type PaywallConfig = {
   /** The provider's account: channels pay it, it signs closes and sends settlements. */
   account: LocalAccount
   chainId: number
-  /** A node of the chain; a public one by default, which limits its use. */
-  rpcUrl?: string | undefined
+  /**
+   * A node of the chain, or several: the others are asked while the first fails. A function is asked again every few seconds, so
+   * that nodes can be exchanged without a restart. By default a public one, which limits its use.
+   */
+  rpcUrl?: RpcUrlInput | undefined
   /** A contract of your own, or one that isn't the chain's default; by its addresses, or as a whole. */
   deployment?: Deployment.Deployment | undefined
   contractAddress?: Hex | undefined
@@ -32,8 +37,11 @@ export type PaywallConfig = {
   terms?: Terms.TermsInput | undefined
   /** Answer of `/v1/docs`: what an agent that knows nothing else needs to use the service. Appended to the protocol's part. */
   docs?: string | undefined
-  /** Admin routes exist only with a token. */
-  adminToken?: string | undefined
+  /**
+   * Admin routes exist only with a token. A function is asked at every request, so that the token can be exchanged without a
+   * restart; while it says none, there are no admin routes.
+   */
+  adminToken?: AdminToken | undefined
   /** A payout below this (USDC) is not worth a transaction; the consumer closes instead. Default 0.01. */
   minPayout?: string | undefined
   /**
@@ -53,6 +61,8 @@ export type PaywallConfig = {
   /** How long `close` lets requests that run go on, in milliseconds. Default 30,000. */
   graceMs?: number | undefined
   confirmations?: Confirmations | undefined
+  /** Blocks on top of one that can't go away any more. Default: 64, and none on a chain of one machine. */
+  finality?: bigint | undefined
   /** The library that recovers signers; the fastest that loads, by default. */
   secp256k1?: Secp256k1Name | undefined
   /** Metered streams: how long they wait for vouchers, and how they are kept alive. */

@@ -8,6 +8,7 @@ export type RunningPayments = {
   /** Those of one channel. */
   on(channelId: Hex): Iterable<Payment>
   all(): Iterable<Payment>
+  readonly isEmpty: boolean
   /** Renews no reservation any more. */
   stop(): void
 }
@@ -55,6 +56,9 @@ export function createRunningPayments(renewalMs = 20_000): RunningPayments {
       if (payments?.size === 0) channels.delete(payment.channelId)
     },
     on: (channelId) => channels.get(channelId) ?? [],
+    get isEmpty() {
+      return channels.size === 0
+    },
     *all() {
       for (const payments of channels.values()) yield* payments
     },

@@ -2,16 +2,30 @@
 import { Usdc } from '@drain/core'
 import type { Paywall } from './Paywall.ts'
 
+/** A bearer token, or a function that says which one counts now. Without one, or with an empty one, there are no admin routes. */
+export type AdminToken = string | (() => string | undefined)
+
 /** Routes under `/v1/admin/`, and `/metrics`. Answers carry no cross-origin headers. */
 export function createAdminRoutes(
   paywall: Paywall,
-  token: string,
+  adminToken: AdminToken,
 ): (request: Request, pathname: string) => Promise<Response | undefined> {
   const { ledger, settlement, provider, deployment, metrics } = paywall
-  const expected = digest(`Bearer ${token}`)
 
-  async function isAuthorized(request: Request): Promise<boolean> {
-    const [given, wanted] = await Promise.all([digest(request.headers.get('Authorization') ?? ''), expected])
+  /** What counts at this moment; none when it can't be told. */
+  function tokenOf(): string | undefined {
+    try {
+      return typeof adminToken === 'function' ? adminToken() : adminToken
+    } catch {
+      return undefined
+    }
+  }
+
+  async function isAuthorized(request: Request, token: string): Promise<boolean> {
+    const [given, wanted] = await Promise.all([
+      digest(request.headers.get('Authorization') ?? ''),
+      digest(`Bearer ${token}`),
+    ])
     let difference = 0
     for (const [index, byte] of wanted.entries()) difference |= byte ^ (given[index] ?? 0)
     return difference === 0
@@ -67,8 +81,9 @@ export function createAdminRoutes(
       'GET /v1/admin/vouchers': vouchers,
       'GET /metrics': figures,
     }[route]
-    if (!handler) return undefined
-    if (!(await isAuthorized(request))) {
+    const token = handler && tokenOf()
+    if (!token) return undefined
+    if (!(await isAuthorized(request, token))) {
       const error = {
         message: 'Send the admin token as a bearer token.',
         type: 'invalid_request_error',

@@ -3,11 +3,12 @@ import type { Rejection, Voucher } from '@drain/core'
 import type { Hex } from 'viem'
 import type { ChannelReader } from '../chain/ChannelReader.ts'
 import type { ChannelFacts, ChannelState, Ledger } from '../ledger/Ledger.ts'
+import type { SignerRecovery } from '../verify/SignerRecovery.ts'
 import * as Terms from '../verify/Terms.ts'
 import {
   invalidSignature,
   type KnownChannel,
-  recoverVoucher,
+  recoverVoucherBy,
   type VerifyContext,
   verifySigned,
 } from '../verify/verifyVoucher.ts'
@@ -32,10 +33,11 @@ export function createAdmission(options: {
   channels: Pick<ChannelReader, 'get' | 'now'>
   terms: Terms.Terms
   verification: Omit<VerifyContext, 'now'>
+  signers: Pick<SignerRecovery, 'recover'>
   /** Told how long it took to recover a signer, in seconds. */
   verified(seconds: number): void
 }) {
-  const { ledger, channels, terms, verification, verified } = options
+  const { ledger, channels, terms, verification, signers, verified } = options
 
   /** A channel that the ledger accepted once needs no node: it has not changed, or this provider changed it. */
   function accepted(
@@ -59,7 +61,8 @@ export function createAdmission(options: {
     const { channelId } = voucher
     const known = accepted(await ledger.glance(channelId))
     const startedAt = performance.now()
-    const signed = recoverVoucher(voucher, verification)
+    const recovered = recoverVoucherBy(signers, voucher, verification)
+    const signed = recovered instanceof Promise ? await recovered : recovered
     verified((performance.now() - startedAt) / 1_000)
     // The chain is asked only about channels for which somebody has signed something.
     if (!known && !signed) return invalidSignature

@@ -20,19 +20,17 @@ import {
 import {
   type Account,
   type Address,
-  type Chain,
-  encodeFunctionData,
   type Hex,
   type PublicClient,
   parseAbi,
   parseEventLogs,
   type TransactionReceipt,
-  type Transport,
-  type WalletClient,
 } from 'viem'
 import type { ChannelReader } from '../chain/ChannelReader.ts'
 import type { Logger } from '../observe/Log.ts'
 import type { Metrics } from '../observe/Metrics.ts'
+import type { Entry } from '../settle/Journal.ts'
+import type { Transactions } from '../settle/Transactions.ts'
 import type { Terms } from '../verify/Terms.ts'
 import { createRelayBudget, type RelayBudgetInput } from './relayBudget.ts'
 
@@ -103,17 +101,14 @@ export function createOpenRelay(
     terms: Terms
     account: Account
     client: PublicClient
-    walletClient: WalletClient<Transport, Chain, Account>
+    transactions: Pick<Transactions, 'send' | 'mined'>
     channels: Pick<ChannelReader, 'read' | 'forget' | 'now'>
-    /** One transaction of the account at a time. */
-    inTurn: <result>(work: () => Promise<result>) => Promise<result>
     secp256k1: Signature.Secp256k1
     logger: Logger
     metrics: Pick<Metrics, 'relays'>
   },
 ): OpenRelay {
-  const { deployment, terms, account, client, walletClient, channels, inTurn, secp256k1, logger, metrics } =
-    provider
+  const { deployment, terms, account, client, transactions, channels, secp256k1, logger, metrics } = provider
   const { contractWallets = false, maxGas = 400_000n, maxGasPrice = 500_000_000_000n } = input
   const { gasFactor = 20n } = input
   const nativePrice = Usdc.parse(input.nativePrice)
@@ -123,8 +118,16 @@ export function createOpenRelay(
   const running = new Map<Hex, Promise<Relayed>>()
   const opened = new Map<Hex, Hex>()
   /** Sent, and not known to be mined or not. Sending the same again would only burn gas. */
-  const pending = new Map<Hex, Hex>()
+  const pending = new Map<Hex, Entry>()
+  let queue: Promise<unknown> = Promise.resolve()
   let tokenSeparator: Promise<Hex> | undefined
+
+  /** One at a time, so that the same request is not sent twice. */
+  function inTurn<result>(work: () => Promise<result>): Promise<result> {
+    const turn = queue.then(work)
+    queue = turn.catch(() => {})
+    return turn
+  }
 
   async function open(body: unknown): Promise<Relayed> {
     let request: GaslessOpen.GaslessOpen
@@ -200,18 +203,18 @@ export function createOpenRelay(
         )
       }
     }
-    const sent = await inTurn(async (): Promise<Relayed | Hex> => {
+    const sent = await inTurn(async (): Promise<Relayed | Entry> => {
       const before = pending.get(channelId)
       if (before) return before
       if (await exists(channelId)) return { ok: true, channelId }
       return judgeTime(request) ?? send(request, channelId)
     })
     // Out of turn: one that is not mined must not hold up claims.
-    return typeof sent === 'string' ? outcome(channelId, sent) : sent
+    return 'nonce' in sent ? outcome(channelId, sent) : sent
   }
 
-  /** The hash of the transaction, or why there is none. */
-  async function send(request: GaslessOpen.GaslessOpen, channelId: Hex): Promise<Relayed | Hex> {
+  /** The transaction, or why there is none. */
+  async function send(request: GaslessOpen.GaslessOpen, channelId: Hex): Promise<Relayed | Entry> {
     const { validAfter, validBefore, signature, ...opening } = request
     const call = {
       address: deployment.contract,
@@ -243,32 +246,32 @@ export function createOpenRelay(
     }
     const budgeted = budget.takeTransaction(opening.consumer)
     if (!budgeted.ok) return tooMany(budgeted.retryAfterSeconds)
-    const txHash = await walletClient.sendTransaction({
-      to: deployment.contract,
-      data: encodeFunctionData(call),
-      account,
-      chain: walletClient.chain,
-      gas,
-      maxFeePerGas,
-      maxPriorityFeePerGas,
-    })
-    remember(pending, channelId, txHash)
-    return txHash
+    const { functionName, args } = call
+    const fees = { gas, maxFeePerGas, maxPriorityFeePerGas }
+    const entry = await transactions.send({ kind: 'open', functionName, args, takes: [], fees })
+    remember(pending, channelId, entry)
+    return entry
   }
 
   /** What became of a transaction of ours, read from its receipt. */
-  async function outcome(channelId: Hex, txHash: Hex): Promise<Relayed> {
-    let receipt: TransactionReceipt
-    try {
-      receipt = await client.waitForTransactionReceipt({ hash: txHash })
-    } catch {
+  async function outcome(channelId: Hex, sent: Entry): Promise<Relayed> {
+    const { entry, receipt } = await transactions.mined(sent)
+    if (!receipt && entry.state !== 'replaced') {
       const message =
         'The opening was sent and is not mined yet. Look for the channel, or send the same again.'
-      return { ok: false, code: 'open_pending', message, channelId, txHash, retryAfterSeconds: 10 }
+      const txHash = entry.attempts.at(-1)?.hash
+      return {
+        ok: false,
+        code: 'open_pending',
+        message,
+        channelId,
+        ...(txHash && { txHash }),
+        retryAfterSeconds: 10,
+      }
     }
     pending.delete(channelId)
     channels.forget(channelId)
-    if (receipt.status === 'success' && hasOpened(receipt, channelId)) {
+    if (receipt?.status === 'success' && hasOpened(receipt, channelId)) {
       remember(opened, channelId, receipt.transactionHash)
       return { ok: true, channelId, txHash: receipt.transactionHash }
     }
@@ -352,7 +355,7 @@ function tooMany(retryAfterSeconds: number): Relayed {
 }
 
 /** A map that forgets its oldest entry over a size. */
-function remember(map: Map<Hex, Hex>, key: Hex, value: Hex): void {
+function remember<value>(map: Map<Hex, value>, key: Hex, value: value): void {
   map.set(key, value)
   const [oldest] = map.keys()
   if (oldest && map.size > remembered) map.delete(oldest)

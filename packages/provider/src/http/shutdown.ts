@@ -3,6 +3,8 @@ import type { RunningPayments } from './RunningPayments.ts'
 
 export type Shutdown = {
   readonly isClosing: boolean
+  /** How much of it there is now. */
+  readonly inside: number
   /** Counts work that has to end before the store is closed. */
   during<result>(work: () => Promise<result>): Promise<result>
   /** Ends it all; later calls get the first one's promise. */
@@ -60,6 +62,9 @@ export function createShutdown(options: {
   return {
     get isClosing() {
       return isClosing
+    },
+    get inside() {
+      return inside
     },
     async during(work) {
       inside += 1

@@ -1,7 +1,7 @@
 /** Whether a provider can do its work: store, chain, claims. */
 import { Channel } from '@drain/core'
 import type { Ledger } from '../ledger/Ledger.ts'
-import * as Terms from '../verify/Terms.ts'
+import { isOverdue } from '../settle/plan.ts'
 import type { ChainCheck, ChainProblem } from './ChainCheck.ts'
 import type { LastWrite } from './observeLedger.ts'
 import { remembered } from './remembered.ts'
@@ -17,6 +17,12 @@ export type HealthReason =
   | 'store_unwritable'
   /** The latest claim failed; another is tried with the next round. */
   | 'claims_failing'
+  /** Gas costs more than may be paid for it, so transactions wait. */
+  | 'gas_price'
+  /** The account has too little of the chain's own coin. */
+  | 'no_gas'
+  /** A transaction isn't mined, though more was paid for it. */
+  | 'stuck'
   /** Channels are close to their expiry, or past it, and what they owe was not claimed in the rounds before. */
   | 'claims_overdue'
 
@@ -40,15 +46,15 @@ export function createHealth(provider: {
   ledger: Pick<Ledger, 'get' | 'channels'>
   lastWrite: () => LastWrite | undefined
   chain: Pick<ChainCheck, 'problem' | 'watch'>
-  /** Whether the latest claim failed. */
-  isClaimFailing: () => boolean
+  /** What keeps claims from being paid. */
+  settlementProblem: () => 'claims_failing' | 'gas_price' | 'no_gas' | 'stuck' | undefined
   isClosing: () => boolean
   /** Base units: less than this is not worth a claim. */
   minPayout: bigint
   /** Unix seconds. */
   now: () => bigint
 }): Health {
-  const { ledger, lastWrite, chain, isClaimFailing, isClosing, minPayout, now } = provider
+  const { ledger, lastWrite, chain, settlementProblem, isClosing, minPayout, now } = provider
 
   const canRead = remembered(readForMs, async () => {
     try {
@@ -59,14 +65,11 @@ export function createHealth(provider: {
     }
   })
 
-  const isOverdue = remembered(overdueForMs, async () => {
+  const hasOverdue = remembered(overdueForMs, async () => {
     try {
       const unclaimedOver = minPayout > 0n ? minPayout - 1n : 0n
       for await (const state of ledger.channels({ unclaimedOver })) {
-        if (state.status === 'closed') continue
-        const margin = Terms.expiryMargin({ ...state, id: state.channelId }, state.firstSeen)
-        // Three rounds fit into the margin: the first of them has had its turn.
-        if (now() >= state.expiry - (margin * 2n) / 3n) return true
+        if (isOverdue(state, now())) return true
       }
     } catch {
       // Told by the store's own check.
@@ -84,10 +87,11 @@ export function createHealth(provider: {
     async report() {
       chain.watch()
       if (isClosing()) return { status: 'unavailable', reasons: ['closing'] }
-      const [store, node, overdue] = await Promise.all([storeProblem(), chain.problem(), isOverdue()])
+      const [store, node, overdue] = await Promise.all([storeProblem(), chain.problem(), hasOverdue()])
       const severe = [store, node].filter((reason) => reason !== undefined)
       const others: HealthReason[] = []
-      if (isClaimFailing()) others.push('claims_failing')
+      const problem = settlementProblem()
+      if (problem) others.push(problem)
       if (overdue) others.push('claims_overdue')
       const status = severe.length > 0 ? 'unavailable' : others.length > 0 ? 'degraded' : 'ok'
       return { status, reasons: [...severe, ...others] }

@@ -4,10 +4,9 @@ class Silent {
   inc(): void {}
   set(): void {}
   reset(): void {}
-  observe(): void {}
 }
 
-export { Silent as Counter, Silent as Gauge, Silent as Histogram }
+export { Silent as Counter, Silent as Gauge }
 
 export class Registry {
   readonly contentType = 'text/plain'

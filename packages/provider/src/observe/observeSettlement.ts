@@ -1,5 +1,5 @@
 import { Usdc } from '@drain/core'
-import type { Claimed, Settlement } from '../settle/Settlement.ts'
+import type { Claimed, Claims, Settlement } from '../settle/Settlement.ts'
 import type { Logger } from './Log.ts'
 import type { Metrics } from './Metrics.ts'
 
@@ -17,33 +17,37 @@ export function observeSettlement(
     logger.info('claimed', { channelId, amount: Usdc.display(amount), txHash })
   }
 
-  async function claimed(claim: Promise<Claimed | undefined>): Promise<Claimed | undefined> {
-    try {
-      const result = await claim
-      if (result) paid(result)
-      else metrics.claims('nothing')
-      return result
-    } catch (error) {
+  function count({ claimed, failed }: Claims): void {
+    for (const claim of claimed) paid(claim)
+    for (const { channelId, code } of failed) {
       isFailing = true
       metrics.claims('failed')
-      throw error
+      logger.warn('a claim failed', { channelId, code })
     }
+  }
+
+  async function counted(claims: Promise<Claims>): Promise<Claims> {
+    const result = await claims
+    count(result)
+    return result
   }
 
   const observed: Settlement = {
     ...settlement,
-    claim: (channelId, options) => claimed(settlement.claim(channelId, options)),
-    claimSigned: (channelId) => claimed(settlement.claimSigned(channelId)),
-    async claimAll(threshold) {
-      const claims = await settlement.claimAll(threshold)
-      for (const claim of claims.claimed) paid(claim)
-      for (const { channelId, code } of claims.failed) {
+    async claim(channelId, options) {
+      try {
+        const result = await settlement.claim(channelId, options)
+        if (result) paid(result)
+        else metrics.claims('nothing')
+        return result
+      } catch (error) {
         isFailing = true
         metrics.claims('failed')
-        logger.warn('a claim failed', { channelId, code })
+        throw error
       }
-      return claims
     },
+    claimMany: (states, options) => counted(settlement.claimMany(states, options)),
+    claimAll: (threshold) => counted(settlement.claimAll(threshold)),
     async close(channelId) {
       const closing = await settlement.close(channelId)
       const { finalAmount, txHash } = closing

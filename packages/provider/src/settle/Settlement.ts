@@ -1,29 +1,24 @@
 /**
  * Turns charges into transactions: claims, closes, close authorizations. Knows the ledger and the chain, nothing of HTTP.
+ *
+ * A claim goes this way: announced in the ledger, simulated, written into the journal, sent, mined, final, booked. Whatever dies
+ * in between, the journal or the announcement is left, and both can be resolved by what the chain shows.
  */
 import {
   Channel,
   ChannelNotFoundError,
   CloseAuthorization,
-  ContractError,
   Deployment,
   DrainError,
   TransactionRevertedError,
 } from '@drain/core'
-import {
-  type Account,
-  type Chain,
-  encodeFunctionData,
-  type Hex,
-  type LocalAccount,
-  type PublicClient,
-  parseEventLogs,
-  type TransactionReceipt,
-  type Transport,
-  type WalletClient,
-} from 'viem'
+import type { Hex, LocalAccount, TransactionReceipt } from 'viem'
 import type { ChannelReader } from '../chain/ChannelReader.ts'
-import type { ChannelFacts, ChannelState, ClaimReceipt, Ledger, LedgerVoucher } from '../ledger/Ledger.ts'
+import type { ChannelFacts, ChannelState, Ledger } from '../ledger/Ledger.ts'
+import type { Entry } from './Journal.ts'
+import { type Claim, chargedClaim, isUnderWay, owed, signedClaim } from './plan.ts'
+import { paidBy } from './receipts.ts'
+import type { Transactions } from './Transactions.ts'
 
 /** How a channel ends: settled by the provider (`txHash`), or left to the consumer's `cooperativeClose` (`signature`). */
 export type Closing = { channelId: Hex; finalAmount: bigint; txHash?: Hex; signature: Hex }
@@ -31,11 +26,16 @@ export type Closing = { channelId: Hex; finalAmount: bigint; txHash?: Hex; signa
 /** A claim that was paid out. Base units. */
 export type Claimed = { channelId: Hex; amount: bigint; txHash: Hex; gasUsed: bigint }
 
-/** A voucher, and what to take of it: cumulative, base units. */
-type Take = { voucher: LedgerVoucher; payAmount: bigint }
-
-/** What claiming many channels came to. `waiting`: charged and not claimed, for want of a voucher that low (base units). */
-export type Claims = { claimed: Claimed[]; failed: { channelId: Hex; code: string }[]; waiting: bigint }
+/**
+ * What claiming many channels came to. `pending`: sent, and not mined yet. `waiting`: charged and not claimed, for want of a voucher
+ * that low (base units).
+ */
+export type Claims = {
+  claimed: Claimed[]
+  pending: Hex[]
+  failed: { channelId: Hex; code: string }[]
+  waiting: bigint
+}
 
 export type Settlement = {
   /**
@@ -47,91 +47,48 @@ export type Settlement = {
   /**
    * Claims what was charged and is not claimed yet. On contracts without `claimBatch`, which pay only whole signed amounts,
    * the best voucher for no more than that. `undefined` when there is nothing to claim, or less than `atLeast` (base units).
+   * @throws {DrainError} why it was not paid, or `claim_pending`: it was sent and isn't mined yet.
    */
   claim(channelId: Hex, options?: { atLeast?: bigint }): Promise<Claimed | undefined>
   /**
-   * Claims the highest voucher, which may be more than was charged: the last way to be paid on contracts without
-   * `claimAndClose`, when the channel is about to expire. What it takes too much is what the consumer signed too much.
+   * Claims many channels, as many in one transaction as the contract takes. `signed`: the highest voucher of each, which may be more
+   * than was charged, where only whole signed amounts can be claimed. Channels that have nothing to claim are passed over; a
+   * failure of one doesn't stop the others.
    */
-  claimSigned(channelId: Hex): Promise<Claimed | undefined>
-  /** Runs work that sends a transaction of the provider's account when no other is on its way. */
-  inTurn<result>(work: () => Promise<result>): Promise<result>
-  /** Claims every channel that has at least `threshold` (base units) unclaimed. A failure of one does not stop the others. */
+  claimMany(
+    states: Iterable<ChannelState> | AsyncIterable<ChannelState>,
+    options?: { signed?: boolean },
+  ): Promise<Claims>
+  /** Claims every channel that has at least `threshold` (base units) unclaimed. */
   claimAll(threshold: bigint): Promise<Claims>
+  /** Books the outcome of a transaction that can't change any more. */
+  book(entry: Entry, receipt: TransactionReceipt | undefined): Promise<void>
 }
+
+/** Claims in one transaction: the gas of more is near what blocks of small chains take. */
+export const batchSize = 50
+
+/** Transactions that wait for a block at the same time. */
+const parallel = 8
 
 export function createSettlement(options: {
   account: LocalAccount
-  walletClient: WalletClient<Transport, Chain, Account>
-  publicClient: PublicClient
   deployment: Deployment.Deployment
   ledger: Ledger
-  channels: ChannelReader
+  channels: Pick<ChannelReader, 'read' | 'forget'>
+  transactions: Transactions
+  /** Blocks on top of one that can't go away any more. */
+  finality: bigint
   /** Base units. */
   minPayout: bigint
   log: (message: string) => void
 }): Settlement {
-  const { account, walletClient, publicClient, deployment, ledger, channels, minPayout, log } = options
+  const { account, deployment, ledger, channels, transactions, finality, minPayout, log } = options
+  const hasBatches = Deployment.has(deployment, 'claimBatch')
   /** Transactions of the latest closes, for their repeats. */
   const closes = new Map<Hex, Hex>()
-  /** One transaction at a time: two would take the same nonce. */
-  let queue: Promise<unknown> = Promise.resolve()
 
-  function inTurn<result>(work: () => Promise<result>): Promise<result> {
-    const turn = queue.then(work, work)
-    queue = turn.catch(() => {})
-    return turn
-  }
-
-  /** Sends a call and waits for its success; the contract's own errors come back as `DrainError`s. */
-  async function transact(
-    functionName: 'claim' | 'claimBatch' | 'claimAndClose',
-    args: readonly unknown[],
-    channelId: Hex,
-  ): Promise<TransactionReceipt> {
-    const call = { address: deployment.contract, abi: ContractError.looseAbi, functionName, args } as const
-    try {
-      await publicClient.simulateContract({ ...call, account })
-    } catch (error) {
-      throw ContractError.fromRevert(error, { channelId })
-    }
-    const data = encodeFunctionData(call)
-    const hash = await walletClient.sendTransaction({
-      to: deployment.contract,
-      data,
-      account,
-      chain: walletClient.chain,
-    })
-    const receipt = await publicClient.waitForTransactionReceipt({ hash })
-    if (receipt.status !== 'success') {
-      throw new TransactionRevertedError(functionName, {
-        message: `The ${functionName} of channel ${channelId} was mined and failed.`,
-        action: 'Look at the channel on chain before trying again.',
-        transactionHash: hash,
-      })
-    }
-    return receipt
-  }
-
-  /** What the contract says to have paid for the channel: to the provider, or as the marketplace's fee. */
-  function sumOf(
-    eventName: 'ChannelClaimed' | 'FeePaid',
-    receipt: TransactionReceipt,
-    channelId: Hex,
-  ): bigint {
-    return parseEventLogs({ abi: ContractError.callAbi, eventName, logs: receipt.logs })
-      .filter((log) => log.address.toLowerCase() === deployment.contract.toLowerCase())
-      .filter((log) => log.args.channelId === channelId)
-      .reduce((sum, log) => sum + log.args.amount, 0n)
-  }
-
-  const paidOut = (receipt: TransactionReceipt, channelId: Hex) => sumOf('ChannelClaimed', receipt, channelId)
-
-  /** What the ledger keeps of a claim's receipt. */
-  function accountsOf(receipt: TransactionReceipt, channelId: Hex): ClaimReceipt {
-    const { transactionHash: txHash, gasUsed, effectiveGasPrice } = receipt
-    return { txHash, fee: sumOf('FeePaid', receipt, channelId), gasCost: gasUsed * effectiveGasPrice }
-  }
+  type Due = { state: ChannelState; claim: Claim }
 
   async function known(channelId: Hex): Promise<ChannelState> {
     const state = await ledger.get(channelId)
@@ -139,11 +96,13 @@ export function createSettlement(options: {
     return state
   }
 
-  /** The ledger's channel with what the chain shows now; `undefined` when it is closed there. */
-  async function onChain(state: ChannelState): Promise<ChannelFacts | undefined> {
-    const channel = await channels.read(state.channelId)
+  /** The channel as the chain will show it for good; `undefined` when it is closed there. */
+  async function atFinality(channelId: Hex): Promise<ChannelFacts | undefined> {
+    const channel = await channels.read(channelId, { depth: finality })
     return Channel.exists(channel) ? { ...channel, channelId: channel.id } : undefined
   }
+
+  // --- closing
 
   async function close(channelId: Hex): Promise<Closing> {
     const {
@@ -159,134 +118,285 @@ export function createSettlement(options: {
     const isWorthIt = finalAmount > claimed && finalAmount - claimed >= minPayout
     if (status === 'closed' || !isWorthIt || !Deployment.has(deployment, 'claimAndClose')) return closing
     try {
-      return { ...closing, txHash: await inTurn(() => claimAndClose(channelId)) }
+      const hash = await claimAndClose(channelId)
+      return hash ? { ...closing, txHash: hash } : closing
     } catch (error) {
       // The consumer can close with the signature; whichever comes first, the amounts are the same.
       log(`channel ${channelId} was not settled: ${codeOf(error)}`)
-      if (error instanceof ChannelNotFoundError) await markClosed(channelId)
+      if (error instanceof ChannelNotFoundError) await recordGone(channelId)
       return closing
     }
   }
 
-  async function markClosed(channelId: Hex): Promise<void> {
-    await ledger.markClosed(channelId)
+  /** The transaction's hash once it is mined; `undefined` when it takes too long. */
+  async function claimAndClose(channelId: Hex): Promise<Hex | undefined> {
+    const entry = (await closeUnderWay(channelId)) ?? (await sendClose(channelId))
+    const { receipt } = await transactions.mined(entry)
+    if (!receipt) return undefined
+    if (!paidBy(receipt, deployment).has(channelId)) throw notPaid(entry, receipt.transactionHash)
     channels.forget(channelId)
-  }
-
-  async function claimAndClose(channelId: Hex): Promise<Hex> {
-    const state = await known(channelId)
-    const { finalAmount, highest } = state
-    if (finalAmount === undefined || !highest) throw new DrainError('not_finalized', 'Nothing to close with.')
-    await ledger.beginClaim(channelId, finalAmount)
-    const args = [channelId, highest.amount, highest.nonce, finalAmount, highest.signature]
-    const receipt = mustPay(await transact('claimAndClose', args, channelId), 'claimAndClose', channelId)
-    await ledger.endClaim({ ...state, claimed: finalAmount }, accountsOf(receipt, channelId))
-    await markClosed(channelId)
     closes.set(channelId, receipt.transactionHash)
     const [oldest] = closes.keys()
     if (oldest && closes.size > rememberedCloses) closes.delete(oldest)
     return receipt.transactionHash
   }
 
-  async function claim(
-    channelId: Hex,
-    pick: (state: ChannelState) => Take | undefined,
-  ): Promise<Claimed | undefined> {
-    const facts = await onChain(await known(channelId))
+  async function sendClose(channelId: Hex): Promise<Entry> {
+    const { finalAmount, highest } = await known(channelId)
+    if (finalAmount === undefined || !highest) throw new DrainError('not_finalized', 'Nothing to close with.')
+    const args = [channelId, highest.amount, highest.nonce, finalAmount, highest.signature]
+    const call = { kind: 'claimAndClose', functionName: 'claimAndClose', args } as const
+    await transactions.simulate(call, channelId)
+    await ledger.beginClaim(channelId, finalAmount)
+    return transactions.send({ ...call, takes: [{ channelId, payAmount: finalAmount }] })
+  }
+
+  async function closeUnderWay(channelId: Hex): Promise<Entry | undefined> {
+    const entries = await transactions.unsettled()
+    return entries.find(({ kind, takes }) => kind === 'claimAndClose' && takes[0]?.channelId === channelId)
+  }
+
+  /** A channel that is not on chain, if that is so for good. */
+  async function recordGone(channelId: Hex): Promise<void> {
+    channels.forget(channelId)
+    if (!(await atFinality(channelId))) await ledger.markClosed(channelId)
+  }
+
+  // --- claiming
+
+  /** A channel without announcements that a dead process has left behind; `undefined` while a claim is on its way. */
+  async function free(state: ChannelState, underWay: ReadonlySet<Hex>): Promise<ChannelState | undefined> {
+    if (underWay.has(state.channelId)) return undefined
+    if (!isUnderWay(state)) return state
+    await withdraw([state.channelId])
+    return ledger.get(state.channelId)
+  }
+
+  /** What to claim of a channel. */
+  function dueOf(state: ChannelState, signed: boolean): Due | undefined {
+    const claim = signed ? signedClaim(state) : chargedClaim(state, deployment)
+    if (state.status === 'closed' || !claim || owed(state) === 0n) return undefined
+    return claim.payAmount > state.claimed ? { state, claim } : undefined
+  }
+
+  async function announce({ state, claim }: Due): Promise<boolean> {
+    return (await ledger.beginClaim(state.channelId, claim.payAmount)).ok
+  }
+
+  /** Forgets announcements of claims that were not sent, by what the chain shows. */
+  async function withdraw(channelIds: readonly Hex[]): Promise<void> {
+    for (const channelId of channelIds) {
+      const [state, facts] = [await ledger.get(channelId), await atFinality(channelId)]
+      if (facts) await ledger.endClaim(facts)
+      else if (state) {
+        await ledger.endClaim(state)
+        await recordGone(channelId)
+      }
+    }
+  }
+
+  /** Sends one transaction for channels that were announced; those that can't be paid are left out and reported. */
+  async function send(dues: readonly Due[], claims: Claims): Promise<Entry | undefined> {
+    const payable = hasBatches && dues.length > 1 ? await payableOf(dues, claims) : dues
+    if (payable.length === 0) return undefined
+    const takes = payable.map(({ state, claim }) => ({
+      channelId: state.channelId,
+      payAmount: claim.payAmount,
+    }))
+    const [first] = payable
+    const call =
+      payable.length === 1 && first
+        ? callFor(first)
+        : ({ ...batchCall(payable), kind: 'claimBatch' } as const)
+    if (payable.length === 1) await transactions.simulate(call, first?.state.channelId)
+    return transactions.send({ ...call, takes })
+  }
+
+  function batchCall(dues: readonly Due[]) {
+    const entries = dues.map(({ state, claim: { voucher, payAmount } }) => ({
+      ...voucher,
+      channelId: state.channelId,
+      payAmount,
+    }))
+    return { functionName: 'claimBatch', args: [entries] } as const
+  }
+
+  function callFor(due: Due) {
+    const { state, claim } = due
+    const { amount, nonce, signature } = claim.voucher
+    if (claim.payAmount !== amount) return { ...batchCall([due]), kind: 'claimBatch' } as const
+    const args = [state.channelId, amount, nonce, signature]
+    return { kind: 'claim', functionName: 'claim', args } as const
+  }
+
+  /** Those of a batch that the contract would pay. A batch skips the others without a word, so it is asked what it would pay. */
+  async function payableOf(dues: readonly Due[], claims: Claims): Promise<readonly Due[]> {
+    const expected = dues.reduce((sum, { state, claim }) => sum + claim.payAmount - state.claimed, 0n)
+    const paysFor = async (some: readonly Due[]) => {
+      const payout = await transactions.simulate(batchCall(some))
+      return typeof payout === 'bigint' ? payout : 0n
+    }
+    if ((await paysFor(dues)) === expected) return dues
+    const payable: Due[] = []
+    for (const due of dues) {
+      if ((await paysFor([due])) === due.claim.payAmount - due.state.claimed) payable.push(due)
+      else await leaveOut(due, 'not_claimable', claims)
+    }
+    return payable
+  }
+
+  async function leaveOut({ state }: Due, code: string, claims: Claims): Promise<void> {
+    claims.failed.push({ channelId: state.channelId, code })
+    await withdraw([state.channelId]).catch(() => {}) // the next round finds the announcement
+  }
+
+  /** Announces, sends and waits; what came of it goes into `claims`. */
+  async function settleBatch(dues: readonly Due[], claims: Claims): Promise<void> {
+    const announced: Due[] = []
+    const began = await Promise.all(dues.map(announce))
+    for (const [index, due] of dues.entries()) if (began[index]) announced.push(due)
+    let entry: Entry | undefined
+    try {
+      entry = await send(announced, claims)
+    } catch (error) {
+      for (const due of announced) await leaveOut(due, codeOf(error), claims)
+      return
+    }
+    if (entry) await conclude(entry, claims)
+  }
+
+  async function conclude(sent: Entry, claims: Claims): Promise<void> {
+    const { entry, receipt } = await transactions.mined(sent)
+    const channelIds = entry.takes.map(({ channelId }) => channelId)
+    if (!receipt && entry.state !== 'replaced') {
+      claims.pending.push(...channelIds)
+      return
+    }
+    const paid = receipt ? paidBy(receipt, deployment) : new Map<Hex, never>()
+    for (const channelId of channelIds) {
+      const amount = paid.get(channelId)?.amount
+      if (amount === undefined || !receipt) {
+        claims.failed.push({ channelId, code: 'transaction_reverted' })
+        continue
+      }
+      const { transactionHash: txHash, gasUsed } = receipt
+      claims.claimed.push({ channelId, amount, txHash, gasUsed: gasUsed / BigInt(paid.size) })
+    }
+  }
+
+  let queue: Promise<unknown> = Promise.resolve()
+
+  /** One after the other, so that none takes another's announcements for those of a dead process. */
+  function inTurn<result>(work: () => Promise<result>): Promise<result> {
+    const turn = queue.then(work)
+    queue = turn.catch(() => {})
+    return turn
+  }
+
+  async function claimEach(
+    states: Iterable<ChannelState> | AsyncIterable<ChannelState>,
+    signed: boolean,
+  ): Promise<Claims> {
+    const claims: Claims = { claimed: [], pending: [], failed: [], waiting: 0n }
+    const underWay = await transactions.underWay()
+    const running = new Set<Promise<void>>()
+    let batch: Due[] = []
+    async function flush(): Promise<void> {
+      const dues = batch
+      batch = []
+      if (dues.length === 0) return
+      if (running.size >= parallel) await Promise.race(running)
+      const settling = settleBatch(dues, claims).finally(() => running.delete(settling))
+      running.add(settling)
+    }
+    for await (const found of states) {
+      const state = await free(found, underWay).catch((error) => {
+        claims.failed.push({ channelId: found.channelId, code: codeOf(error) })
+      })
+      if (underWay.has(found.channelId)) claims.pending.push(found.channelId)
+      if (!state) continue
+      const due = dueOf(state, signed)
+      claims.waiting += owed(state) - (due ? smallest(due.claim.payAmount - state.claimed, owed(state)) : 0n)
+      if (!due) continue
+      batch.push(due)
+      if (batch.length >= (hasBatches ? batchSize : 1)) await flush()
+    }
+    await flush()
+    await Promise.all(running)
+    return claims
+  }
+
+  async function claim(channelId: Hex, atLeast: bigint): Promise<Claimed | undefined> {
+    let state = await known(channelId)
+    const facts = await atFinality(channelId)
     if (!facts) {
-      await markClosed(channelId)
+      await recordGone(channelId)
       return undefined
     }
-    const state = await ledger.recordClaimed(facts)
-    const take = pick(state)
-    if (!take || take.payAmount <= state.claimed) return undefined
-    const begun = await ledger.beginClaim(channelId, take.payAmount)
-    if (!begun.ok) return undefined
-    let receipt: TransactionReceipt
-    try {
-      receipt = await sendClaim(channelId, take)
-    } catch (error) {
-      // Known not to have paid: forget the announcement, by what the chain shows now, since another process may have claimed.
-      // Otherwise it stays, and the next claim reads the chain first.
-      const now = error instanceof DrainError ? await onChain(state) : undefined
-      if (now) await ledger.endClaim(now)
-      throw error
+    if (facts.claimed > state.claimed && !isUnderWay(state)) state = await ledger.recordClaimed(facts)
+    const due = dueOf(state, false)
+    if (!due || due.claim.payAmount - state.claimed < atLeast) return undefined
+    const claims = await claimEach([state], false)
+    const [failure] = claims.failed
+    if (failure) throw new DrainError(failure.code, `The claim of channel ${channelId} failed.`)
+    if (claims.pending.length > 0) {
+      throw new DrainError('claim_pending', `The claim of channel ${channelId} was sent and isn't mined yet.`)
     }
-    await ledger.endClaim({ ...facts, claimed: take.payAmount }, accountsOf(receipt, channelId))
-    const { transactionHash: txHash, gasUsed } = receipt
-    return { channelId, amount: paidOut(receipt, channelId), txHash, gasUsed }
+    return claims.claimed[0]
   }
 
-  async function sendClaim(channelId: Hex, { voucher, payAmount }: Take): Promise<TransactionReceipt> {
-    const { amount, nonce, signature } = voucher
-    if (payAmount === amount)
-      return mustPay(
-        await transact('claim', [channelId, amount, nonce, signature], channelId),
-        'claim',
-        channelId,
-      )
-    const entry = { ...voucher, channelId, payAmount }
-    return mustPay(await transact('claimBatch', [[entry]], channelId), 'claimBatch', channelId)
-  }
+  // --- booking
 
-  /**
-   * A claim that paid, by its event: a batch skips what it can't pay, and a receipt may be that of another transaction, which
-   * took the place of ours.
-   */
-  function mustPay(receipt: TransactionReceipt, functionName: string, channelId: Hex): TransactionReceipt {
-    if (paidOut(receipt, channelId) > 0n) return receipt
-    throw new TransactionRevertedError(functionName, {
-      message: `The ${functionName} of channel ${channelId} paid nothing, or another transaction took its place.`,
-      action: 'Look at the channel on chain before trying again.',
-      transactionHash: receipt.transactionHash,
-    })
+  async function book(entry: Entry, receipt: TransactionReceipt | undefined): Promise<void> {
+    if (entry.takes.length === 0) return
+    const paid = receipt ? paidBy(receipt, deployment) : new Map<Hex, never>()
+    const gasCost = receipt ? receipt.gasUsed * receipt.effectiveGasPrice : 0n
+    const shares = BigInt(paid.size === 0 ? 1 : paid.size)
+    let rest = gasCost % shares
+    for (const { channelId, payAmount } of entry.takes) {
+      const state = await ledger.get(channelId)
+      if (!state) continue
+      const payment = paid.get(channelId)
+      if (!payment || !receipt) {
+        await withdraw([channelId])
+        continue
+      }
+      const claimed = payAmount > state.claimed ? payAmount : state.claimed
+      const share = { txHash: receipt.transactionHash, fee: payment.fee, gasCost: gasCost / shares + rest }
+      rest = 0n
+      await ledger.endClaim({ ...state, claimed }, share)
+      if (entry.kind === 'claimAndClose') {
+        await ledger.markClosed(channelId)
+        channels.forget(channelId)
+      }
+    }
   }
-
-  /** The most that can be claimed without taking more than was charged. */
-  function charged({ highest, claimable, charged: payAmount }: ChannelState): Take | undefined {
-    if (highest && Deployment.has(deployment, 'claimBatch')) return { voucher: highest, payAmount }
-    return claimable && { voucher: claimable, payAmount: claimable.amount }
-  }
-
-  const claimCharged = (channelId: Hex, atLeast: bigint) =>
-    inTurn(() =>
-      claim(channelId, (state) => {
-        const take = charged(state)
-        return take && take.payAmount - state.claimed >= atLeast ? take : undefined
-      }),
-    )
 
   return {
     close,
-    inTurn,
-    claim: (channelId, { atLeast = 1n } = {}) => claimCharged(channelId, atLeast),
-    claimSigned: (channelId) =>
-      inTurn(() =>
-        claim(channelId, ({ highest, charged, claimed }) =>
-          highest && charged > claimed ? { voucher: highest, payAmount: highest.amount } : undefined,
-        ),
-      ),
-    async claimAll(threshold) {
-      const claims: Claims = { claimed: [], failed: [], waiting: 0n }
+    claim: (channelId, { atLeast = 1n } = {}) => inTurn(() => claim(channelId, atLeast)),
+    claimMany: (states, { signed = false } = {}) => inTurn(() => claimEach(states, signed)),
+    claimAll(threshold) {
       const unclaimedOver = threshold > 0n ? threshold - 1n : 0n
-      for await (const { channelId, status, charged, claimed } of ledger.channels({ unclaimedOver })) {
-        if (status === 'closed') continue
-        try {
-          const paid = await claimCharged(channelId, threshold)
-          if (paid) claims.claimed.push(paid)
-          claims.waiting += charged - claimed - (paid?.amount ?? 0n)
-        } catch (error) {
-          claims.failed.push({ channelId, code: codeOf(error) })
-        }
-      }
-      return claims
+      return inTurn(() => claimEach(ledger.channels({ unclaimedOver }), false))
     },
+    book,
   }
 }
 
 const rememberedCloses = 10_000
 
+function notPaid({ kind }: Entry, transactionHash: Hex): DrainError {
+  return new TransactionRevertedError(kind, {
+    message: `The ${kind} paid nothing, or another transaction took its place.`,
+    action: 'Look at the channel on chain before trying again.',
+    transactionHash,
+  })
+}
+
 /** What went wrong, for a log: messages of others may carry a node's URL with its key. */
-function codeOf(error: unknown): string {
+export function codeOf(error: unknown): string {
   return error instanceof DrainError ? error.code : 'unavailable'
 }
+
+const smallest = (a: bigint, b: bigint) => (a < b ? a : b)

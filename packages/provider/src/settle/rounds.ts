@@ -1,23 +1,30 @@
-/** Claims what channels owe while they run, and settles them before they expire: after that, nothing can be claimed. */
-import { type Channel, Deployment, DrainError, Duration, Usdc } from '@drain/core'
+/** What is done now and then: claims that are worth it, and those of channels that are about to expire. */
+import { Deployment, DrainError, Duration, Usdc } from '@drain/core'
+import type { PublicClient } from 'viem'
 import type { ChannelState, Ledger } from '../ledger/Ledger.ts'
-import * as Terms from '../verify/Terms.ts'
-import type { Settlement } from './Settlement.ts'
+import type * as Terms from '../verify/Terms.ts'
+import { gasOf, inUsdc, parseNativePrice } from './gasCost.ts'
+import { judge, owed, type Reason } from './plan.ts'
+import { batchSize, type Claims, type Settlement } from './Settlement.ts'
+import type { Transactions } from './Transactions.ts'
 
 /** How often and from what amount on a provider claims by itself. */
 export type RoundsInput = {
   /** Between two rounds; three must fit into the margin before the expiry of the shortest channel. Default `1m`. */
   interval?: string | undefined
-  /** Channels that owe at least this much (USDC) are claimed while they run. Default 10. */
+  /** Channels that owe at least this much (USDC), and ten times the gas of a claim, are claimed while they run. Default 10. */
   threshold?: string | undefined
+  /** What the chain's own coin costs, in USDC, to tell what gas costs. Default: a high price. */
+  nativePrice?: string | undefined
+  /** Wei per gas that no transaction pays more than. Default 500 gwei. */
+  maxGasPrice?: bigint | undefined
 }
 
-export type Rounds = {
-  /** One round now. Never throws. */
-  run(): Promise<void>
-  /** Starts no more rounds, and waits for the one that runs. */
-  stop(): Promise<void>
-}
+/** Seconds between rounds, and base units from which a running channel is claimed, and that a native coin costs. */
+export type RoundsPlan = { interval: bigint; threshold: bigint; nativePrice: bigint }
+
+/** What a round found. Base units. `dust`: about to end, and not worth its gas. */
+export type RoundResult = Claims & { dust: bigint }
 
 /** How long a round waits for what runs on an expiring channel: long enough for streams to end, which were told to. */
 const patienceMs = 1_000
@@ -25,17 +32,19 @@ const patienceMs = 1_000
 /** Rounds that have to fit into the time before an expiry in which nothing is served any more. */
 const roundsPerMargin = 3n
 
-/** Seconds between rounds, and base units from which a running channel is claimed. */
-export type RoundsPlan = { interval: bigint; threshold: bigint }
-
 /**
  * @throws {DrainError} `settle_interval`: too long for the shortest channel.
  * @throws {InvalidAmountError | InvalidDurationError}
  */
-export function planRounds(input: RoundsInput, terms: Terms.Terms): RoundsPlan {
+export function planRounds(
+  input: RoundsInput,
+  terms: Pick<Terms.Terms, 'minDuration'>,
+  chainId: number,
+): RoundsPlan {
   const interval = Duration.parse(input.interval ?? '1m')
   const threshold = Usdc.parse(input.threshold ?? '10')
-  if (interval * roundsPerMargin * 10n <= terms.minDuration) return { interval, threshold }
+  const nativePrice = parseNativePrice(input.nativePrice, chainId)
+  if (interval * roundsPerMargin * 10n <= terms.minDuration) return { interval, threshold, nativePrice }
   throw new DrainError(
     'settle_interval',
     `Settling every ${Duration.format(interval)} is too slow for channels of ${Duration.format(terms.minDuration)}.`,
@@ -45,79 +54,75 @@ export function planRounds(input: RoundsInput, terms: Terms.Terms): RoundsPlan {
   )
 }
 
-/** Runs a round now and then, from when it is made. */
-export function startRounds(
-  { interval, threshold }: RoundsPlan,
-  provider: {
-    deployment: Deployment.Deployment
-    ledger: Ledger
-    settlement: Settlement
-    /** Base units. */
-    minPayout: bigint
-    /** Unix seconds. */
-    now: () => bigint
-    /** Has a `rejection` when requests still run on the channel after `patienceMs`. */
-    closeChannel: (channel: Channel.Channel, patienceMs: number) => Promise<object>
-    log: (message: string) => void
-  },
-): Rounds {
-  const { deployment, ledger, settlement, minPayout, now, closeChannel, log } = provider
+/** One round of claims. What can't be claimed is reported, and tried again by the next. */
+export function createRound(options: {
+  plan: RoundsPlan
+  client: Pick<PublicClient, 'getGasPrice'>
+  deployment: Deployment.Deployment
+  ledger: Ledger
+  settlement: Settlement
+  transactions: Pick<Transactions, 'underWay'>
+  /** Base units. */
+  minPayout: bigint
+  /** Unix seconds. */
+  now: () => bigint
+  /** Freezes a channel and fixes its final amount, unless requests still run on it after `patienceMs`. */
+  drain: (channel: ChannelState, patienceMs: number) => Promise<boolean>
+}): () => Promise<RoundResult> {
+  const { plan, client, deployment, ledger, settlement, transactions, minPayout, now, drain } = options
+  const hasBatches = Deployment.has(deployment, 'claimBatch')
 
-  async function settle(state: ChannelState): Promise<void> {
-    const { channelId, charged, claimed, finalAmount, expiry } = state
-    const channel = { ...state, id: channelId }
-    const owed = charged - claimed
-    const isExpiring = now() >= expiry - Terms.expiryMargin(channel, state.firstSeen)
-    if (isExpiring && owed >= minPayout) {
-      if (!Deployment.has(deployment, 'claimAndClose')) await report(settlement.claimSigned(channelId))
-      // A request that doesn't end must not keep what was charged from being claimed while it can be. It is closed later.
-      else if ('rejection' in (await closeChannel(channel, patienceMs)))
-        await report(settlement.claim(channelId))
-    } else if (finalAmount !== undefined && finalAmount - claimed >= minPayout) {
-      await settlement.close(channelId) // a settlement that failed before
-    } else if (owed >= threshold) {
-      await report(settlement.claim(channelId, { atLeast: threshold }))
-    }
+  /** Base units that one claim costs in gas; nothing while the node doesn't say. */
+  async function claimCost(): Promise<bigint> {
+    const price = await client.getGasPrice().catch(() => 0n)
+    return inUsdc(price * (hasBatches ? gasOf.batched : gasOf.claim), plan.nativePrice)
   }
 
-  async function report(claim: ReturnType<Settlement['claim']>): Promise<void> {
-    const paid = await claim
-    if (paid) log(`claimed ${Usdc.display(paid.amount)} from channel ${paid.channelId} (${paid.txHash})`)
+  /** Stops what runs on an expiring channel. A request that doesn't end must not keep what was charged from being claimed. */
+  async function ended(state: ChannelState): Promise<ChannelState> {
+    await drain(state, patienceMs)
+    return (await ledger.get(state.channelId)) ?? state
   }
 
-  async function round(): Promise<void> {
-    try {
+  return async () => {
+    const underWay = await transactions.underWay()
+    const worth = { threshold: plan.threshold, minPayout, cost: await claimCost() }
+    let dust = 0n
+    const waiting: [ChannelState, Reason][] = []
+    const expiring: ChannelState[] = []
+
+    async function* due(): AsyncGenerator<ChannelState> {
       for await (const state of ledger.channels({ unclaimedOver: 0n })) {
-        if (state.status === 'closed') continue
-        await settle(state).catch((error) => {
-          const code = error instanceof DrainError ? error.code : 'unavailable'
-          log(`channel ${state.channelId} was not claimed: ${code}`)
-        })
+        if (underWay.has(state.channelId)) continue
+        // Announced and in no transaction: whoever did it died before it was sent.
+        const reason = judge({ ...state, claiming: 0n }, { ...worth, now: now() })
+        if (reason === 'dust') dust += owed({ ...state, claiming: 0n })
+        else if (reason) waiting.push([state, reason])
+        if (waiting.length >= batchSize) yield* take()
       }
-    } catch {
-      log('the ledger could not be read for claims')
+      yield* take()
     }
-  }
 
-  let running: Promise<void> = Promise.resolve()
-  let waiting = false
-  function run(): Promise<void> {
-    if (waiting) return running
-    waiting = true
-    running = running.then(() => {
-      waiting = false
-      return round()
-    })
-    return running
-  }
-  const timer = setInterval(run, Number(interval) * 1_000)
-  if (typeof timer === 'object') timer.unref()
+    async function* take(): AsyncGenerator<ChannelState> {
+      const states = waiting.splice(0)
+      const ready = await Promise.all(
+        states.map(([state, reason]) => (reason === 'expiring' ? ended(state) : state)),
+      )
+      for (const [index, state] of ready.entries()) {
+        // There only the whole signed amount can be claimed, which may be more than is owed: the last way to be paid.
+        if (!hasBatches && states[index]?.[1] === 'expiring') expiring.push(state)
+        else yield state
+      }
+    }
 
-  return {
-    run,
-    stop() {
-      clearInterval(timer)
-      return running
-    },
+    const claims = await settlement.claimMany(due())
+    if (expiring.length > 0) {
+      const signed = await settlement.claimMany(expiring, { signed: true })
+      claims.claimed.push(...signed.claimed)
+      claims.pending.push(...signed.pending)
+      claims.failed.push(...signed.failed)
+      claims.waiting += signed.waiting
+    }
+    return { ...claims, dust }
   }
 }

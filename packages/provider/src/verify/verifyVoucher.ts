@@ -8,6 +8,7 @@ import {
   Voucher,
 } from '@drain/core'
 import type { Address, Hex } from 'viem'
+import type { SignerRecovery } from './SignerRecovery.ts'
 
 /** What is known of a channel. */
 export type KnownChannel = Channel.Channel & {
@@ -61,6 +62,19 @@ export function recoverVoucher(
 ): SessionKey.Signed | undefined {
   const digest = Voucher.digest(voucher, context.domainSeparator)
   return SessionKey.recover(digest, voucher.signature, context.secp256k1)
+}
+
+/** The same, where signers may be recovered in another thread: a promise then. */
+export function recoverVoucherBy(
+  { recover }: Pick<SignerRecovery, 'recover'>,
+  voucher: Voucher.Voucher,
+  { domainSeparator }: Pick<VerifyContext, 'domainSeparator'>,
+): SessionKey.Signed | undefined | Promise<SessionKey.Signed | undefined> {
+  const { signature } = voucher
+  const signer = recover(Voucher.digest(voucher, domainSeparator), SessionKey.ownPart(signature))
+  return signer instanceof Promise
+    ? signer.then((found) => SessionKey.signedBy(found, signature))
+    : SessionKey.signedBy(signer, signature)
 }
 
 /** The rest of {@link verifyVoucher}. */

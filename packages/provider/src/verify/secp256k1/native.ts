@@ -14,10 +14,7 @@ type Bindings = {
 export function loadNative(): Signature.Secp256k1 | undefined {
   let bindings: Bindings
   try {
-    const { createRequire } = process.getBuiltinModule('node:module')
-    bindings = createRequire(typeof __filename === 'string' ? __filename : import.meta.url)(
-      'secp256k1/bindings.js',
-    )
+    bindings = nodeRequire()(bindingsModule)
   } catch {
     return undefined
   }
@@ -31,4 +28,17 @@ export function loadNative(): Signature.Secp256k1 | undefined {
       }
     },
   }
+}
+
+/** The file to `require` in another thread for the same library. @throws Where it isn't installed. */
+export function nativeBindings(): string {
+  return nodeRequire().resolve(bindingsModule)
+}
+
+const bindingsModule = 'secp256k1/bindings.js'
+
+function nodeRequire(): NodeJS.Require {
+  const { createRequire } = process.getBuiltinModule('node:module')
+  // In the build for `require` there is a `__filename`, in the other an `import.meta`.
+  return createRequire(typeof __filename === 'string' ? __filename : import.meta.url)
 }

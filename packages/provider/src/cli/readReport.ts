@@ -1,0 +1,69 @@
+import { Deployment, DrainError, Usdc } from '@drain/core'
+import { createPublicClient, type PublicClient } from 'viem'
+import type { RpcUrlInput } from '../chain/rpcUrlOf.ts'
+import { rpcTransport } from '../chain/transport.ts'
+import type { LedgerIdentity } from '../ledger/Ledger.ts'
+import { gasOf, inUsdc, parseNativePrice } from '../settle/gasCost.ts'
+import { readStatus, type StatusReport } from '../settle/status.ts'
+import { assertIs, type Whose } from './identify.ts'
+import { openBooks } from './openBooks.ts'
+
+export type ReportOptions = Whose & {
+  /** Without one no node is asked. */
+  rpcUrl?: RpcUrlInput | undefined
+  /** USDC, as the worker has them. Default 10 and 0.01. */
+  threshold?: string | undefined
+  minPayout?: string | undefined
+}
+
+/**
+ * What a ledger's settlement has done and what comes next. A node that does not answer is said to `log` and done without.
+ * @throws {DrainError}
+ */
+export async function readReport(
+  options: ReportOptions,
+  log: (message: string) => void,
+): Promise<StatusReport> {
+  const threshold = Usdc.parse(options.threshold ?? '10')
+  const minPayout = Usdc.parse(options.minPayout ?? '0.01')
+  const { rpcUrl } = options
+  const client = rpcUrl ? createPublicClient({ transport: rpcTransport(rpcUrl) }) : undefined
+  const books = await openBooks(options.ledger, { schema: options.schema, log })
+  try {
+    const { identity, ledger } = books
+    assertIs(identity, options)
+    const seen = client ? await look(client, identity) : undefined
+    if (client && !seen) log('The node does not answer: what only it knows is left out.')
+    const local = BigInt(Math.floor(Date.now() / 1_000))
+    return await readStatus({
+      ...{ identity, ledger, client: seen ? client : undefined },
+      worth: { threshold, minPayout, cost: seen?.cost ?? 0n },
+      now: seen && seen.time > local ? seen.time : local,
+    })
+  } finally {
+    await books.close()
+  }
+}
+
+/** The time of the head, and what a claim costs in gas (base units of USDC). @throws {DrainError} `wrong_chain` */
+async function look(
+  client: PublicClient,
+  { chainId, contract }: LedgerIdentity,
+): Promise<{ time: bigint; cost: bigint } | undefined> {
+  const answers = await Promise.all([client.getChainId(), client.getBlock(), client.getGasPrice()]).catch(
+    () => undefined,
+  )
+  if (!answers) return undefined
+  const [actual, { timestamp: time }, price] = answers
+  if (actual !== chainId) {
+    throw new DrainError('wrong_chain', `The node is on chain ${actual}, and the ledger is of ${chainId}.`, {
+      action: 'Name a node of that chain.',
+    })
+  }
+  const known = Deployment.deployments.find(
+    (one) => one.chainId === chainId && one.contract.toLowerCase() === contract,
+  )
+  const hasBatches = !known || Deployment.has(known, 'claimBatch')
+  const gas = hasBatches ? gasOf.batched : gasOf.claim
+  return { time, cost: inUsdc(price * gas, parseNativePrice(undefined, chainId)) }
+}

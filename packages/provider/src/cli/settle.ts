@@ -1,0 +1,144 @@
+/** `drain-provider settle`: claims what a ledger's provider has charged, in a process of its own. */
+import { existsSync } from 'node:fs'
+import { Deployment, drainChannelAbi, Usdc } from '@drain/core'
+import { type Address, createPublicClient, isAddressEqual, type PublicClient } from 'viem'
+import { ChainUnavailableError, createChannelReader } from '../chain/ChannelReader.ts'
+import { type RpcUrlInput, rpcUrlOf } from '../chain/rpcUrlOf.ts'
+import { rpcTransport } from '../chain/transport.ts'
+import { LedgerFileError } from '../ledger/Errors.ts'
+import type { LedgerIdentity, LedgerOpener } from '../ledger/Ledger.ts'
+import { createChainCheck } from '../observe/ChainCheck.ts'
+import { createLogger, type Logger } from '../observe/Log.ts'
+import { finalityOf } from '../settle/finality.ts'
+import { planRounds, type RoundsInput } from '../settle/rounds.ts'
+import { createSettler } from '../settle/Settler.ts'
+import * as Terms from '../verify/Terms.ts'
+import { assertIs, type Whose } from './identify.ts'
+import { isPostgres, openBooks } from './openBooks.ts'
+import { loadKey } from './settlementKey.ts'
+
+export type SettleOptions = Whose & {
+  usdc?: Address | undefined
+  rpcUrl?: RpcUrlInput | undefined
+  rounds: RoundsInput
+  /** The shortest channels that the provider takes, as a duration. Default: as a paywall's terms have it. */
+  minDuration?: string | undefined
+  /** USDC. Default 0.01. */
+  minPayout?: string | undefined
+  /** One round only. */
+  once: boolean
+}
+
+/**
+ * Works until SIGTERM or SIGINT, and then finishes the round that runs. Resolves with whether all is well: `false` when, at the end,
+ * something keeps money from arriving.
+ * @throws {DrainError}
+ */
+export async function settle(options: SettleOptions): Promise<boolean> {
+  const identity = await identify(options)
+  const { chainId, contract, provider } = identity
+  const account = await loadKey({ provider })
+  const logger = createLogger(undefined)
+  const log = (message: string) => logger.warn(message)
+  const terms = Terms.fromInput(options.minDuration ? { minDuration: options.minDuration } : undefined)
+  const plan = planRounds(options.rounds, terms, chainId)
+  const minPayout = Usdc.parse(options.minPayout ?? '0.01')
+  const transport = rpcTransport(rpcUrlOf({ chainId, rpcUrl: options.rpcUrl }), { log })
+  const client = createPublicClient({ transport })
+  const deployment = await deploymentOf(identity, options.usdc, client)
+  const ledger = (await ledgerAt(options, log))(identity)
+  const chain = createChainCheck({ client, deployment })
+  try {
+    await ledger.ready()
+    await chain.check().catch((error) => {
+      // A node that doesn't answer now may do so later; one of another chain won't.
+      if (!(error instanceof ChainUnavailableError)) throw error
+      log('the node does not answer; claims wait for it')
+    })
+    const channels = createChannelReader({ client, deployment, provider })
+    const settler = createSettler({
+      ...{ account, client, deployment, ledger, channels, plan, minPayout, logger },
+      finality: finalityOf(chainId).depth,
+      maxGasPrice: options.rounds.maxGasPrice,
+      metrics: { claims() {} },
+    })
+    const stop = onStop()
+    logger.info('settling', { provider, chainId, contract })
+    if (options.once) await settler.run()
+    else {
+      settler.start()
+      await stop.told
+      logger.info('stopping, once the round that runs has ended')
+    }
+    await settler.stop()
+    stop.forget()
+    return tell(settler.problem, logger)
+  } finally {
+    chain.stop()
+    await ledger.close()
+  }
+}
+
+/**
+ * Whose ledger it is. Opened for reading first: a provider makes a ledger where there is none, but whoever settles one that isn't
+ * there has mistyped its name.
+ */
+async function identify(options: Whose): Promise<LedgerIdentity> {
+  const { identity, close } = await openBooks(options.ledger, { schema: options.schema })
+  await close()
+  assertIs(identity, options)
+  return identity
+}
+
+/** The known deployment, or one of the current contract, which says itself what its token is. */
+async function deploymentOf(
+  { chainId, contract }: LedgerIdentity,
+  usdc: Address | undefined,
+  client: PublicClient,
+): Promise<Deployment.Deployment> {
+  const isKnown = Deployment.deployments.some(
+    (known) => known.chainId === chainId && isAddressEqual(known.contract, contract),
+  )
+  if (isKnown || usdc) return Deployment.find({ chainId, contract, token: usdc })
+  try {
+    const call = { address: contract, abi: drainChannelAbi, functionName: 'token' } as const
+    return Deployment.from({ chainId, contract, token: await client.readContract(call) })
+  } catch (error) {
+    throw new ChainUnavailableError(error)
+  }
+}
+
+async function ledgerAt({ ledger, schema }: Whose, log: (message: string) => void): Promise<LedgerOpener> {
+  if (isPostgres(ledger)) {
+    const { postgresLedger } = await import('../ledger/postgres.ts')
+    return postgresLedger(ledger, { schema, log })
+  }
+  const { sqliteLedger } = await import('../ledger/sqlite.ts')
+  if (!existsSync(ledger)) throw new LedgerFileError(ledger, 'is gone', { action: 'Start again.' })
+  return sqliteLedger(ledger, { log })
+}
+
+/** `told` resolves when the process is told to end, and keeps it alive until then; a second signal ends it at once. */
+function onStop(): { told: Promise<void>; forget: () => void } {
+  const signals = ['SIGTERM', 'SIGINT'] as const
+  const alive = setInterval(() => {}, 2 ** 30)
+  let resolve = () => {}
+  const told = new Promise<void>((done) => {
+    resolve = done
+  })
+  const forget = () => {
+    clearInterval(alive)
+    for (const signal of signals) process.off(signal, end)
+  }
+  const end = () => {
+    forget()
+    resolve()
+  }
+  for (const signal of signals) process.on(signal, end)
+  return { told, forget }
+}
+
+function tell(problem: string | undefined, logger: Logger): boolean {
+  if (problem) logger.error('something keeps money from arriving', { problem })
+  return problem === undefined
+}

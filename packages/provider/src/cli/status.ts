@@ -1,0 +1,99 @@
+/** `drain-provider status`: what a settlement has done and what comes next, for people and for programs. */
+import { Usdc } from '@drain/core'
+import { formatEther } from 'viem'
+import type { StatusReport } from '../settle/status.ts'
+
+/** Whether somebody has to look: there are alarms, or money may be lost. */
+export function needsAttention({ alarms, channels, atRisk }: StatusReport): boolean {
+  return alarms.length > 0 || channels.alarms > 0 || atRisk > 0n
+}
+
+/** As JSON: USDC and the chain's coin as decimal strings, times as ISO dates. */
+export function toJson(report: StatusReport) {
+  const { provider, chainId, contract, channels, transactions, next, alarms, cursor } = report
+  const { earned, claimed, unclaimed, claiming, atRisk, dust, gasSpent, gasBalance } = report
+  return {
+    ...{ provider, chainId, contract, channels, currency: 'USDC' },
+    earned: Usdc.format(earned),
+    claimed: Usdc.format(claimed),
+    unclaimed: Usdc.format(unclaimed),
+    claiming: Usdc.format(claiming),
+    atRisk: Usdc.format(atRisk),
+    dust: Usdc.format(dust),
+    gasSpent: formatEther(gasSpent),
+    gasBalance: gasBalance === undefined ? null : formatEther(gasBalance),
+    needsAttention: needsAttention(report),
+    transactions: transactions.map(({ since, ...rest }) => ({ ...rest, since: toDate(since) })),
+    next: next.map(({ channelId, amount, reason, expiry }) => ({
+      ...{ channelId, amount: Usdc.format(amount), reason, expiry: toDate(Number(expiry)) },
+    })),
+    alarms: alarms.map(({ channelId = null, code, message, at }) => ({
+      ...{ channelId, code, message, at: new Date(at).toISOString() },
+    })),
+    cursor: cursor ? { block: cursor.block.toString(), behind: cursor.behind?.toString() ?? null } : null,
+  }
+}
+
+/** As lines, the most urgent last, where a terminal shows it. */
+export function toText(report: StatusReport): string {
+  const { provider, chainId, contract, channels, transactions, next, alarms, cursor } = report
+  const { earned, claimed, unclaimed, claiming, atRisk, dust, gasSpent, gasBalance } = report
+  const parts = [
+    claiming > 0n && `${Usdc.format(claiming)} in transactions under way`,
+    atRisk > 0n && `${Usdc.format(atRisk)} AT RISK`,
+    dust > 0n && `${Usdc.format(dust)} dust, not worth its gas`,
+  ].filter((part) => part !== false)
+  const behind = cursor?.behind === undefined ? '' : `, ${cursor.behind} behind the head`
+  const facts: [string, string][] = [
+    ['provider', `${provider} on chain ${chainId}`],
+    ['contract', contract],
+    ['channels', `${channels.open} open, ${channels.closing} closing, ${channels.closed} closed`],
+    ['earned', `${Usdc.format(earned)} USDC`],
+    ['claimed', `${Usdc.format(claimed)} USDC`],
+    ['unclaimed', `${Usdc.format(unclaimed)} USDC${parts.length > 0 ? ` (${parts.join('; ')})` : ''}`],
+    [
+      'gas',
+      `${formatEther(gasSpent)} spent${gasBalance === undefined ? '' : `, ${formatEther(gasBalance)} left`}`,
+    ],
+    ['chain', cursor ? `followed up to block ${cursor.block}${behind}` : 'not followed yet'],
+  ]
+  return [
+    ...facts.map(([name, value]) => `${name.padEnd(9)}  ${value}`),
+    ...section('under way', transactions, ({ nonce, kind, channels, hash, attempts, since }) => {
+      const tries = attempts > 1 ? `, attempt ${attempts}` : ''
+      return `${kind} of ${count(channels, 'channel')} with nonce ${nonce}${tries}, since ${toDate(since)}: ${hash}`
+    }),
+    ...section('next', next, ({ channelId, amount, reason, expiry }) => {
+      return `${Usdc.format(amount)} USDC of ${channelId}: ${reason}, expiry ${toDate(Number(expiry))}`
+    }),
+    ...(channels.alarms > 0 && alarms.length === 0
+      ? ['', `ALARM: more was claimed than this ledger charged, on ${count(channels.alarms, 'channel')}.`]
+      : []),
+    ...section('ALARMS', alarms, ({ channelId, code, message, at }) => {
+      const where = channelId ? ` ${channelId}` : ''
+      return `${new Date(at).toISOString()} ${code}${where}: ${message}`
+    }),
+    '',
+  ].join('\n')
+}
+
+function* section<item>(
+  title: string,
+  items: readonly item[],
+  line: (item: item) => string,
+): Generator<string> {
+  if (items.length === 0) return
+  yield ''
+  yield title
+  for (const item of items) yield `  ${line(item)}`
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}
+
+/** Of Unix seconds. Later than dates can be: a contract of others may allow it. */
+function toDate(seconds: number): string {
+  const date = new Date(seconds * 1_000)
+  return Number.isNaN(date.getTime()) ? `${seconds} s` : date.toISOString()
+}

@@ -1,0 +1,130 @@
+/**
+ * Every transaction of the provider's account, written down before it is sent. One note per account nonce: whoever writes it
+ * first has the nonce, so two processes never send different transactions under one, and a transaction that is sent again after
+ * a crash is the very same.
+ */
+import type { Address, Hex } from 'viem'
+import type { Notebook } from '../ledger/Notebook.ts'
+
+export type Kind = 'claim' | 'claimBatch' | 'claimAndClose' | 'open'
+
+/** What a transaction takes from a channel: cumulative, base units. */
+export type Take = { readonly channelId: Hex; readonly payAmount: bigint }
+
+/** One signed form of a transaction; the others under its nonce differ in their fees. `at`: milliseconds. */
+export type Attempt = {
+  readonly hash: Hex
+  /** Left out once the transaction is settled. */
+  readonly raw?: Hex | undefined
+  readonly at: number
+}
+
+/** What the chain made of it. `gasCost` in wei. */
+export type Mined = {
+  readonly hash: Hex
+  readonly blockNumber: bigint
+  readonly blockHash: Hex
+  readonly succeeded: boolean
+  readonly gasUsed: bigint
+  readonly gasCost: bigint
+}
+
+/**
+ * `pending`: written down, sent or not. `mined`: in a block that may still go away. `final`: booked. `replaced`: another
+ * transaction has the nonce, for good.
+ */
+export type State = 'pending' | 'mined' | 'final' | 'replaced'
+
+export type Entry = {
+  readonly nonce: number
+  readonly kind: Kind
+  readonly takes: readonly Take[]
+  readonly attempts: readonly Attempt[]
+  readonly state: State
+  readonly mined?: Mined | undefined
+}
+
+export type Journal = {
+  /** Whether the entry is now the one of its nonce. `false`: the nonce is taken. */
+  add(entry: Entry): Promise<boolean>
+  get(nonce: number): Promise<Entry | undefined>
+  /**
+   * Puts what `change` makes of an entry in its place, in one step; what it returns `undefined` for stays. Resolves with the
+   * entry as it is then.
+   */
+  change(nonce: number, change: (entry: Entry) => Entry | undefined): Promise<Entry>
+  /** Above every nonce in the journal. */
+  next(): Promise<number>
+  /** Those whose outcome is not final yet, by nonce. */
+  unsettled(): Promise<Entry[]>
+  /** All that are kept, by nonce. */
+  all(): AsyncGenerator<Entry>
+}
+
+export const isSettled = ({ state }: Entry) => state === 'final' || state === 'replaced'
+
+/** The journal of the account `sender`. */
+export function createJournal(notebook: Notebook, sender: Address): Journal {
+  const prefix = `tx/${sender.toLowerCase()}/`
+  const keyOf = (nonce: number) => `${prefix}${nonce.toString().padStart(16, '0')}`
+  /** The lowest nonce that may be unsettled. Only spares reading: one that is too low does no harm. */
+  const settledKey = `settled/${sender.toLowerCase()}`
+
+  async function settledBelow(): Promise<number> {
+    for await (const { key, text } of notebook.read(settledKey)) if (key === settledKey) return Number(text)
+    return 0
+  }
+
+  async function* from(nonce: number): AsyncGenerator<Entry> {
+    for await (const { text } of notebook.read(prefix, { from: keyOf(nonce) })) yield decode(text)
+  }
+
+  return {
+    add: (entry) =>
+      notebook.write(keyOf(entry.nonce), (text) =>
+        text === undefined ? { result: true, write: encode(entry) } : { result: false },
+      ),
+    async get(nonce) {
+      for await (const entry of from(nonce)) return entry.nonce === nonce ? entry : undefined
+      return undefined
+    },
+    change: (nonce, change) =>
+      notebook.write(keyOf(nonce), (text) => {
+        if (text === undefined) throw new Error(`The journal has no transaction with nonce ${nonce}.`)
+        const entry = decode(text)
+        const changed = change(entry)
+        return changed ? { result: changed, write: encode(changed) } : { result: entry }
+      }),
+    async next() {
+      let next = await settledBelow()
+      for await (const { nonce } of from(next)) next = nonce + 1
+      return next
+    },
+    async unsettled() {
+      const entries: Entry[] = []
+      let end = await settledBelow()
+      const begin = end
+      for await (const entry of from(begin)) {
+        if (!isSettled(entry)) entries.push(entry)
+        else if (entries.length === 0) end = entry.nonce + 1
+      }
+      if (end > begin) {
+        await notebook.write(settledKey, (text) =>
+          Number(text ?? 0) < end ? { result: undefined, write: String(end) } : { result: undefined },
+        )
+      }
+      return entries
+    },
+    all: () => from(0),
+  }
+}
+
+function encode(entry: Entry): string {
+  return JSON.stringify(entry, (_, value) => (typeof value === 'bigint' ? `${value}n` : value))
+}
+
+function decode(text: string): Entry {
+  return JSON.parse(text, (_, value) =>
+    typeof value === 'string' && /^\d+n$/.test(value) ? BigInt(value.slice(0, -1)) : value,
+  ) as Entry
+}

@@ -1,0 +1,174 @@
+/**
+ * The worker beside the server, or in a process of its own: follows the chain, looks after transactions, and runs the rounds of
+ * claims. Of several processes on one ledger, one does.
+ */
+import { type Deployment, Usdc } from '@drain/core'
+import type { Hex, LocalAccount, PublicClient } from 'viem'
+import type { ChannelReader } from '../chain/ChannelReader.ts'
+import type { Ledger } from '../ledger/Ledger.ts'
+import type { Logger } from '../observe/Log.ts'
+import type { Metrics } from '../observe/Metrics.ts'
+import { observeSettlement } from '../observe/observeSettlement.ts'
+import { createDrain, type Drain, type RunningWork } from './drain.ts'
+import { createFollower, type Head } from './Follower.ts'
+import { createJournal } from './Journal.ts'
+import { createLease } from './lease.ts'
+import { createRound, type RoundsPlan } from './rounds.ts'
+import { codeOf, createSettlement, type Settlement } from './Settlement.ts'
+import { createTransactions, type Transactions, type Unsettled } from './Transactions.ts'
+
+export type Settler = {
+  readonly settlement: Settlement
+  readonly transactions: Transactions
+  readonly drain: Drain
+  /** One round now: the chain, the transactions, the claims. Never throws. */
+  run(): Promise<void>
+  /** Works by itself from now on. */
+  start(): void
+  /** Ends the round that runs and starts no more. */
+  stop(): Promise<void>
+  /** What keeps money from arriving, if anything does. */
+  readonly problem: Unsettled['problem'] | 'claims_failing' | undefined
+}
+
+/** How often the chain and the transactions are looked at. The claims have their own interval. */
+const tickMs = 4_000
+const leaseMs = 20_000
+
+export function createSettler(options: {
+  account: LocalAccount
+  client: PublicClient
+  deployment: Deployment.Deployment
+  ledger: Ledger
+  channels: ChannelReader
+  /** None: no rounds, only what is asked for. */
+  plan: RoundsPlan | undefined
+  maxGasPrice?: bigint | undefined
+  finality: bigint
+  /** Base units. */
+  minPayout: bigint
+  running?: ((channelId: Hex) => Iterable<RunningWork>) | undefined
+  metrics: Pick<Metrics, 'claims'>
+  logger: Logger
+  /** Milliseconds of the local clock. */
+  clock?: (() => number) | undefined
+}): Settler {
+  const { account, client, deployment, ledger, channels, plan, finality, minPayout, metrics, logger } =
+    options
+  const { notebook } = ledger
+  const log = (message: string) => logger.warn(message)
+  const transactions: Transactions = createTransactions({
+    ...{ account, client, deployment, finality, maxGasPrice: options.maxGasPrice, clock: options.clock },
+    journal: createJournal(notebook, account.address),
+    book: (entry, receipt) => plain.book(entry, receipt),
+  })
+  const plain: Settlement = createSettlement({
+    ...{ account, deployment, ledger, channels, transactions, finality, minPayout, log },
+  })
+  const { settlement, isFailing } = observeSettlement(plain, metrics, logger)
+  const drain = createDrain({ deployment, ledger, running: options.running })
+  const follower = createFollower({
+    ...{ client, deployment, ledger, clock: options.clock, dust: minPayout, log: logger },
+    provider: account.address,
+    finality: { depth: finality },
+    isOurs: transactions.isOurs,
+    forget: channels.forget,
+  })
+  const lease = createLease(notebook, 'settler', leaseMs)
+  const round =
+    plan &&
+    createRound({
+      ...{ plan, client, deployment, ledger, settlement, transactions, minPayout, drain },
+      now: channels.now,
+    })
+  const intervalMs = plan ? Number(plan.interval) * 1_000 : Number.POSITIVE_INFINITY
+
+  let told: Unsettled['problem']
+  let dust = 0n
+  let isStopped = false
+  let roundAt = Number.NEGATIVE_INFINITY
+  let working: Promise<void> = Promise.resolve()
+  let isWaiting = false
+  let timer: ReturnType<typeof setTimeout> | undefined
+
+  /** A step that may fail, and is tried again by the next round. Messages of others may carry a node's URL with its key. */
+  async function attempt<result>(what: string, step: () => Promise<result>): Promise<result | undefined> {
+    try {
+      return await step()
+    } catch (error) {
+      logger.warn(`${what} failed`, { code: codeOf(error) })
+      return undefined
+    }
+  }
+
+  async function look(): Promise<Head | undefined> {
+    const head = await attempt('following the chain', () => follower.poll())
+    await attempt('looking after transactions', transactions.poll)
+    const { problem } = transactions
+    if (problem && problem !== told) logger.error('transactions do not get on', { problem })
+    told = problem
+    return head
+  }
+
+  async function claim(): Promise<void> {
+    roundAt = performance.now()
+    const result = round && (await attempt('the round of claims', round))
+    if (!result) return
+    if (result.dust !== dust) {
+      dust = result.dust
+      if (dust > 0n) logger.info('dust is left: not worth its gas', { amount: Usdc.display(dust) })
+    }
+  }
+
+  async function work(isForced: boolean): Promise<void> {
+    if (!(await attempt('taking the lead', lease.take))) return
+    const beat = setInterval(() => void lease.take().catch(() => {}), leaseMs / 4)
+    beat.unref?.()
+    try {
+      await look()
+      if (!isForced && performance.now() - roundAt < intervalMs) return
+      await claim()
+      await look()
+    } finally {
+      clearInterval(beat)
+    }
+  }
+
+  /** One piece of work at a time; what is asked for meanwhile is one more. */
+  function run(isForced: boolean): Promise<void> {
+    if (isWaiting) return working
+    isWaiting = true
+    working = working.then(() => {
+      isWaiting = false
+      return work(isForced)
+    })
+    return working
+  }
+
+  function schedule(ms: number): void {
+    if (isStopped) return
+    timer = setTimeout(async () => {
+      await run(false)
+      schedule(Math.min(tickMs, intervalMs))
+    }, ms)
+    if (typeof timer === 'object') timer.unref()
+  }
+
+  return {
+    settlement,
+    transactions,
+    drain,
+    run: () => run(true),
+    start: () => schedule(0),
+    async stop() {
+      isStopped = true
+      clearTimeout(timer)
+      await follower.stop()
+      await working
+      await attempt('leaving the lead', lease.release)
+    },
+    get problem() {
+      return transactions.problem ?? (isFailing() ? 'claims_failing' : undefined)
+    },
+  }
+}

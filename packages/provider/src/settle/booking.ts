@@ -1,0 +1,129 @@
+/**
+ * What events that can't go away any more mean for the books. Every step bears to be repeated: the cursor moves after them, and a
+ * process may end in between.
+ */
+import { type Deployment, Usdc } from '@drain/core'
+import type { Hex, PublicClient } from 'viem'
+import type { ChannelFacts, ChannelState, Ledger } from '../ledger/Ledger.ts'
+import type { Logger } from '../observe/Log.ts'
+import { type AlarmCode, hasAlarm, raiseAlarm } from './alarms.ts'
+import { asked, readChannel } from './chainReads.ts'
+import type { Claimed, Closed, ContractLog } from './contractLogs.ts'
+import { paidBy } from './receipts.ts'
+
+export type Booking = {
+  /**
+   * Books a claim or close. `logs`: all events of its block, `block`: one that is final, to read the contract's state at.
+   * @throws {ChainUnavailableError}
+   */
+  book(log: Claimed | Closed, logs: readonly ContractLog[], block: bigint): Promise<void>
+  /** Keeps an alarm, and says it once. */
+  alarm(channelId: Hex, code: AlarmCode, message: string): Promise<void>
+}
+
+export function createBooking(options: {
+  client: PublicClient
+  deployment: Deployment.Deployment
+  ledger: Ledger
+  isOurs: (txHash: Hex) => Promise<boolean>
+  forget: (channelId: Hex) => void
+  /** Base units. */
+  dust: bigint
+  clock: () => number
+  log: Logger
+}): Booking {
+  const { client, deployment, ledger, isOurs, forget, dust, clock, log } = options
+  const { notebook } = ledger
+
+  async function alarm(channelId: Hex, code: AlarmCode, message: string): Promise<void> {
+    const isNew = await raiseAlarm(notebook, { channelId, code, message, at: clock() })
+    if (isNew) log.error(`ALARM: ${message}`, { channelId, code })
+  }
+
+  /** Whether the accounts have, or will have, this claim as one of ours. */
+  async function isAccounted({ txHash, blockNumber }: Claimed): Promise<boolean> {
+    if (await isOurs(txHash)) return true
+    // One from before there was a journal is in the accounts of its day, or of a later one.
+    const { timestamp } = await asked(() => client.getBlock({ blockNumber }))
+    const from = new Date(Number(timestamp) * 1_000 - 86_400_000).toISOString().slice(0, 10)
+    for await (const claim of ledger.claims({ from })) if (claim.txHash === txHash) return true
+    return false
+  }
+
+  /** Takes over what the chain shows, and stops serving a channel that somebody else claims from. */
+  async function recordUnknown(claim: Claimed, facts: ChannelFacts | undefined): Promise<void> {
+    const { channelId, txHash, amount } = claim
+    await alarm(
+      channelId,
+      'unknown_claim',
+      `${Usdc.display(amount)} of channel ${channelId} were claimed by transaction ${txHash}, which this provider did not ` +
+        'send. Somebody else has its key, or its ledger was lost. The channel is frozen.',
+    )
+    const state = await ledger.get(channelId)
+    if (state) await ledger.freeze(state)
+    forget(channelId)
+    if (facts) await record(facts)
+  }
+
+  async function record(facts: ChannelFacts): Promise<void> {
+    const before = await ledger.get(facts.channelId)
+    const after = await ledger.recordClaimed(facts)
+    if (!after.alarm) return
+    await alarm(
+      after.channelId,
+      'overclaimed',
+      `${Usdc.display(facts.claimed)} of channel ${after.channelId} were claimed, and this ledger had charged ` +
+        `${before && !before.alarm ? Usdc.display(before.charged) : 'less'}. It has lost data. The channel is frozen.`,
+    )
+  }
+
+  async function bookClaim(claim: Claimed, logs: readonly ContractLog[], block: bigint): Promise<void> {
+    const isClose = logs.some((log) => log.kind === 'closed' && isOfOne(log, claim))
+    if (isClose || (await isAccounted(claim))) return // a close books its payment itself
+    await recordUnknown(claim, await readChannel(options, claim.channelId, block))
+  }
+
+  /** The consumer closed with our signature: a payment like a claim, for which the consumer paid the gas. */
+  async function bookCooperativeClose(state: ChannelState, { txHash }: Closed, paid: bigint): Promise<void> {
+    const receipt = await asked(() => client.getTransactionReceipt({ hash: txHash }))
+    const fee = paidBy(receipt, deployment).get(state.channelId)?.fee ?? 0n
+    await ledger.beginClaim(state.channelId, paid)
+    await ledger.endClaim({ ...state, claimed: paid }, { txHash, fee, gasCost: 0n })
+  }
+
+  async function bookClose(close: Closed, logs: readonly ContractLog[]): Promise<void> {
+    const { channelId, refund } = close
+    const state = await ledger.get(channelId)
+    if (!state) return // another provider's, most likely
+    forget(channelId)
+    const paid = state.deposit > refund ? state.deposit - refund : 0n
+    const payment = logs.find((log) => log.kind === 'claimed' && isOfOne(log, close)) as Claimed | undefined
+    if (payment && !(await isAccounted(payment))) {
+      if (paid === state.finalAmount) await bookCooperativeClose(state, close, paid)
+      else await recordUnknown(payment, { ...state, claimed: paid })
+    } else if (
+      paid > max(state.charged, state.claiming) ||
+      (await hasAlarm(notebook, channelId, 'unknown_claim')) // then nobody else books what it took
+    ) {
+      await record({ ...state, claimed: paid })
+    }
+    const { charged } = (await ledger.markClosed(channelId)) ?? state
+    const owed = charged - paid
+    if (owed <= 0n) return
+    const message = `Channel ${channelId} was closed with ${Usdc.display(owed)} charged and not claimed. They are lost.`
+    if (owed <= dust) log.info(message, { channelId })
+    else await alarm(channelId, 'closed_owing', message)
+  }
+
+  return {
+    alarm,
+    book: (event, logs, block) =>
+      event.kind === 'claimed' ? bookClaim(event, logs, block) : bookClose(event, logs),
+  }
+}
+
+function isOfOne(a: ContractLog, b: ContractLog): boolean {
+  return a.channelId === b.channelId && a.txHash === b.txHash
+}
+
+const max = (a: bigint, b: bigint) => (a > b ? a : b)

@@ -1,0 +1,23 @@
+/** What gas costs in USDC: to tell whether a claim is worth it, never for the books. */
+import { Usdc } from '@drain/core'
+
+/** Gas of a claim alone, and of one among others in a batch; measured, rounded up. */
+export const gasOf = { claim: 90_000n, batched: 21_000n }
+
+/** USDC for one coin of the chain: high rather than low, since it only keeps dust from being claimed. */
+const dearCoins = new Set([1, 10, 8_453, 42_161, 59_144, 84_532, 11_155_111])
+
+/** A price for the chain's own coin where the operator gives none, in USDC. */
+export function defaultNativePrice(chainId: number): string {
+  return dearCoins.has(chainId) ? '5000' : '1'
+}
+
+/** Base units of `wei` of a coin that costs `nativePrice` (base units), rounded up. */
+export function inUsdc(wei: bigint, nativePrice: bigint): bigint {
+  return (wei * nativePrice + 10n ** 18n - 1n) / 10n ** 18n
+}
+
+/** @throws {InvalidAmountError} */
+export function parseNativePrice(input: string | undefined, chainId: number): bigint {
+  return Usdc.parse(input ?? defaultNativePrice(chainId))
+}

@@ -1,0 +1,44 @@
+/** Runs a source file of the package as a process of its own, without a build, as the tests run the sources. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+const core = new URL('../../core/src/index.ts', import.meta.url).href
+
+const hook = `
+  import { registerHooks } from 'node:module'
+  registerHooks({ resolve: (name, context, next) => next(name === '@drain/core' ? '${core}' : name, context) })`
+
+export type SourceProcess = {
+  child: ChildProcess
+  /** What it has written so far. */
+  output: { stdout: string; stderr: string }
+  /** Resolves with its exit code, or the signal that ended it. */
+  ended: Promise<number | NodeJS.Signals | null>
+}
+
+/** `path`: beneath `src`. */
+export function startSource(
+  path: string,
+  args: readonly string[] = [],
+  env: Record<string, string | undefined> = {},
+): SourceProcess {
+  const file = fileURLToPath(new URL(`../src/${path}`, import.meta.url))
+  const loader = `data:text/javascript,${encodeURIComponent(hook)}`
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', '--import', loader, file, ...args],
+    {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
+  const output = { stdout: '', stderr: '' }
+  for (const name of ['stdout', 'stderr'] as const)
+    child[name]?.setEncoding('utf8').on('data', (text: string) => {
+      output[name] += text
+    })
+  const ended = new Promise<number | NodeJS.Signals | null>((resolve) => {
+    child.once('close', (code, signal) => resolve(code ?? signal))
+  })
+  return { child, output, ended }
+}
