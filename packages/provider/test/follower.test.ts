@@ -341,24 +341,28 @@ test('a channel that is not what the ledger knew keeps no other from being follo
   expect((await allAlarms()).map(({ channelId }) => channelId)).toContain(wrong.id)
 })
 
-test('what is final is booked together, at most sixteen blocks later', async () => {
+test('what is final is booked at once when a channel was closed, else sixteen blocks together', async () => {
   const follower = follow({ depth: 64n })
   await follower.poll()
-  const channel = await fixture.open({ duration: 1_000n })
-  await serve(channel, 1n)
-  await expire(channel)
-  await send(fixture.consumer, 'close', [channel.id])
-  await mine(63)
-  await follower.poll()
-  expect(await ledger.get(channel.id)).toMatchObject({ status: 'closing' })
+  const [closed, claimed] = [await fixture.open({ duration: 1_000n }), await fixture.open()]
+  await serve(closed, 1n)
+  await expire(closed)
+  await send(fixture.consumer, 'close', [closed.id])
+  await serve(claimed, 2n)
+  await claim(claimed, 2n, { ours: false })
+  await mine(62) // one more on top, and the close is final
   const { number } = await follower.poll()
+  await mine(1)
+  await follower.poll()
+  expect(await ledger.get(closed.id)).toMatchObject({ status: 'closed' })
   const asked = proxy.count('eth_getLogs')
   await mine(1)
   await follower.poll()
   expect(proxy.count('eth_getLogs') - asked).toBe(3)
+  expect(await ledger.get(claimed.id)).toMatchObject({ status: 'open' })
   await mine(16)
-  expect((await follower.poll()).number).toBe(number + 17n)
-  expect(await ledger.get(channel.id)).toMatchObject({ status: 'closed' })
+  expect((await follower.poll()).number).toBe(number + 18n)
+  expect(await ledger.get(claimed.id)).toMatchObject({ status: 'closing', claimed: 2n })
 })
 
 describe('a reorganisation', () => {

@@ -141,7 +141,8 @@ test('a transaction that reverts is resolved: nothing is booked, and it is made 
   )
   await expect.poll(async () => (await chain.testClient.getTxpoolStatus()).pending).toBe(1)
   // The provider's funds are gone before it is mined.
-  await chain.testClient.dropAllTransactions?.()
+  const [entry] = await paywall.settler.transactions.unsettled()
+  await chain.testClient.dropTransaction({ hash: entry?.attempts[0]?.hash as Hex })
   await chain.testClient.setBalance({ address: provider.address, value: 0n })
   expect(await claim).toBe('claim_pending')
   const before = await paywall.ledger.get(channel?.id as Hex)
@@ -218,7 +219,7 @@ test('two processes send with one key at once: every transaction has a nonce of 
 })
 
 test('killed at any step of a settlement: after a restart the books and the chain agree, and nothing is sent twice', async () => {
-  const { chain, provider, folder } = fixture
+  const { chain, folder } = fixture
   const path = join(folder, 'killed.db')
   const settle = { threshold: '0.1', nativePrice: '0.000001' }
   const { paywall, ids } = await owing(2, 100_000n, { ledger: sqliteLedger(path) })
@@ -227,7 +228,7 @@ test('killed at any step of a settlement: after a restart the books and the chai
   const config = {
     ...{ chainId: chain.chainId, rpcUrl: chain.rpcUrl, settle },
     ...{ contractAddress: chain.deployment.contract, usdcAddress: chain.deployment.token },
-    privateKey: toHex(provider.getHdKey?.().privateKey as Uint8Array),
+    privateKey: toHex(chain.accounts[1].getHdKey().privateKey ?? new Uint8Array()),
   }
   const child = (file: string, step: number) =>
     spawnSync(
@@ -252,7 +253,7 @@ test('killed at any step of a settlement: after a restart the books and the chai
     }
     // By then the lease of the dead is over.
     const now = () => Date.now() + 60_000
-    const again = fixture.paywall({ settle, ledger: sqliteLedger(file, { now }) })
+    const again = fixture.paywall({ settle, ledger: sqliteLedger(file, { now, log: () => {} }) })
     await again.settler.run()
     for (const id of ids) {
       expect(await claimedOnChain(id), `killed at step ${step}`).toBe(100_000n)

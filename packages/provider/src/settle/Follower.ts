@@ -5,16 +5,17 @@
  * rests on what a node said of its newest blocks. Effects come first, then the cursor: whatever dies in between, they are
  * repeated, and bear it.
  */
-import { type Deployment, DrainError } from '@drain/core'
+import type { Deployment } from '@drain/core'
 import type { Address, Hex, PublicClient } from 'viem'
 import { ChainUnavailableError, localChains } from '../chain/ChannelReader.ts'
 import type { Ledger } from '../ledger/Ledger.ts'
 import type { Logger } from '../observe/Log.ts'
 import { createBooking } from './booking.ts'
 import * as Cursor from './Cursor.ts'
-import { asked, readChannel } from './chainReads.ts'
-import { type ContractLog, readLogs } from './contractLogs.ts'
+import type { ContractLog } from './contractLogs.ts'
 import type { Finality } from './finality.ts'
+import { type Block, createLogWindows } from './LogWindows.ts'
+import { createReorganisations } from './reorganisations.ts'
 
 export type Head = {
   /** Of the newest block that is believed. */
@@ -38,13 +39,7 @@ export type Follower = {
   stop(): Promise<void>
 }
 
-type Block = Cursor.Block & { timestamp: bigint }
-
 const cursorKey = 'cursor'
-/** Blocks that are asked for at once, at most: public nodes refuse long ranges. */
-const longestWindow = 1_000n
-/** Windows that must have been answered before a longer one is tried. */
-const growAfter = 8
 /** Windows of one round: who waits for it has claims to make, which expire. */
 const mostWindows = 64
 /** Blocks that are looked back at in a ledger that has channels and no cursor. */
@@ -73,79 +68,22 @@ export function createFollower(options: {
   const { client, deployment, ledger, finality, isOurs, forget, dust = 0n, clock = Date.now, log } = options
   const { notebook } = ledger
   const isLocal = localChains.includes(deployment.chainId)
+  const windows = createLogWindows(options)
+  const { block } = windows
   const booking = createBooking({ client, deployment, ledger, isOurs, forget, dust, clock, log })
+  const reorganisations = createReorganisations({
+    ...{ client, deployment, ledger, finality, forget, log },
+    block,
+    booking,
+    save,
+  })
   let running: Promise<Head> | undefined
   let isStopped = false
   /** The cursor's note as this process knows it. */
   let stored: string | undefined
-  let window = longestWindow
-  let answered = 0
   /** The newest head that was believed. */
   let best: Block | undefined
   const said = new Set<'behind' | 'future'>()
-
-  // --- the node
-
-  async function block(number?: bigint): Promise<Block> {
-    const { hash, timestamp, ...found } = await asked(() =>
-      client.getBlock(number === undefined ? { blockTag: 'latest' } : { blockNumber: number }),
-    )
-    return { number: found.number, hash, timestamp }
-  }
-
-  /**
-   * The events of the blocks from and to, with the last block. The node must have had that block before and after: one that is
-   * behind answers with nothing where it has nothing. And what was seen before must still be on the same chain.
-   */
-  async function readWindow({
-    from,
-    to,
-    seen,
-    head,
-  }: {
-    from: bigint
-    to: bigint
-    seen: Cursor.Block
-    head: Block
-  }): Promise<[ContractLog[], Cursor.Block]> {
-    const last = to === head.number ? head : await block(to)
-    const logs = await readLogs(options, from, to)
-    const after = await block(to)
-    const isOther = logs.some((one) => one.blockNumber === to && one.blockHash !== after.hash)
-    // The round began with the head on the chain of what was seen: while the head is there, so is that.
-    const isApart = to !== head.number && (await block(seen.number)).hash !== seen.hash
-    if (after.hash !== last.hash || isOther || isApart)
-      throw new ChainUnavailableError('the chain changed while it was read')
-    return [logs, last]
-  }
-
-  /** The longest window from a block on that the node answers. */
-  async function readOn(range: {
-    from: bigint
-    until: bigint
-    seen: Cursor.Block
-    head: Block
-  }): Promise<[ContractLog[], Cursor.Block]> {
-    const { from, until } = range
-    while (true) {
-      const to = min(from + window - 1n, until)
-      try {
-        const read = await readWindow({ ...range, to })
-        answered += 1
-        if (answered >= growAfter && window < longestWindow) {
-          window = window * 2n < longestWindow ? window * 2n : longestWindow
-          answered = 0
-        }
-        return read
-      } catch (error) {
-        answered = 0
-        // A node that is away says so when it is asked for a block; then there is nothing to be had by asking for less.
-        if (error instanceof ChainUnavailableError) throw error
-        if (window === 1n) throw new ChainUnavailableError(error)
-        window = max(1n, (to - from + 1n) / 2n)
-      }
-    }
-  }
 
   // --- the cursor
 
@@ -179,96 +117,7 @@ export function createFollower(options: {
     return save(Cursor.startAt(start))
   }
 
-  // --- reorganisations
-
-  /** Whether a remembered block is still on the chain. */
-  async function isThere({ number, hash }: Cursor.Block, head: Block): Promise<boolean> {
-    if (number > head.number) return false
-    return (number === head.number ? head : await block(number)).hash === hash
-  }
-
-  /**
-   * The cursor, on the chain as it is now: taken back to the last block that both have when there was a reorganisation.
-   * `undefined` when the node is behind what was read before.
-   */
-  async function agree(cursor: Cursor.Cursor, head: Block): Promise<Cursor.Cursor | undefined> {
-    if (head.number < cursor.seen.number) {
-      const below = cursor.recent.findLast(({ number }) => number <= head.number)
-      // A chain of one machine may have been put back, or started anew.
-      if (below ? await isThere(below, head) : !isLocal) return undefined
-    } else if (await isThere(cursor.seen, head)) return cursor
-
-    if ((await asked(() => client.getChainId())) !== deployment.chainId)
-      throw new ChainUnavailableError('the node is on another chain')
-    const gone: Cursor.RecentBlock[] = []
-    let ancestor: Cursor.Block | undefined
-    for (const remembered of cursor.recent.toReversed()) {
-      if (await isThere(remembered, head)) {
-        ancestor = remembered
-        break
-      }
-      gone.push(remembered)
-    }
-    if (!ancestor) {
-      const oldest = gone.at(-1)?.number ?? head.number
-      ancestor = await block(max(0n, (oldest < head.number ? oldest : head.number) - adopted))
-    }
-    if (ancestor.number < cursor.booked && finality.depth > 0n)
-      log.error('a reorganisation goes deeper than what was taken for final: what was booked stays booked', {
-        ...{ block: ancestor.number, booked: cursor.booked },
-      })
-    else log.info('a reorganisation: reading again', { block: ancestor.number, until: cursor.seen.number })
-    for (const channelId of gone.flatMap(({ opened }) => opened))
-      await ofOne(channelId, () => stopServing(channelId))
-    for (const channelId of gone.flatMap(({ closed }) => closed))
-      log.warn('a reorganisation took back the close of a channel: it stays frozen', { channelId })
-    const removed = gone.flatMap(({ opened }) => opened.map((channelId) => ({ channelId, at: head.number })))
-    return save(Cursor.remove(Cursor.rewind(cursor, ancestor), removed))
-  }
-
-  /** Freezes a channel whose open is gone, if the ledger serves it. */
-  async function stopServing(channelId: Hex): Promise<void> {
-    forget(channelId)
-    const state = await ledger.get(channelId)
-    if (state?.status !== 'open') return
-    await ledger.freeze(state)
-    log.warn('a reorganisation took away the open of a channel: it is frozen', { channelId })
-  }
-
-  /** Looks after the opens that went away: until they come back, or have had the time for it. */
-  async function followRemoved(cursor: Cursor.Cursor, finalNumber: bigint): Promise<Cursor.Cursor> {
-    const left: Cursor.RemovedOpen[] = []
-    for (const open of cursor.removed) {
-      const { channelId, at } = open
-      await ofOne(channelId, () => stopServing(channelId)) // another process may have gone on with it
-      if (at > finalNumber) {
-        left.push(open)
-        continue
-      }
-      const state = await ofOne(channelId, () => ledger.get(channelId))
-      if (!state || state.status === 'closed' || (await readChannel(options, channelId))) continue
-      await booking.alarm(
-        channelId,
-        'channel_vanished',
-        `The open of channel ${channelId} was taken back by a reorganisation of the chain and did not come again: what it was ` +
-          'served for is not paid. The channel is frozen.',
-      )
-    }
-    return left.length === cursor.removed.length ? cursor : save({ ...cursor, removed: left })
-  }
-
   // --- events
-
-  /** One channel with a damaged row, or that isn't what the ledger knew, must not keep the others from being followed. */
-  async function ofOne<result>(channelId: Hex, work: () => Promise<result>): Promise<result | undefined> {
-    try {
-      return await work()
-    } catch (error) {
-      if (!(error instanceof DrainError) || !ofOneChannel.includes(error.code)) throw error
-      log.error('an event of a channel could not be booked', { channelId, problem: error.shortMessage })
-      return undefined
-    }
-  }
 
   /** What an event means before it is final. Resolves with whether it is worth remembering. */
   async function see({ kind, channelId }: ContractLog): Promise<boolean> {
@@ -304,11 +153,12 @@ export function createFollower(options: {
   /** Reads and books one window of blocks that are final. */
   async function bookOn(cursor: Cursor.Cursor, head: Block, finalNumber: bigint): Promise<Cursor.Cursor> {
     const { seen } = cursor
-    const [logs, last] = await readOn({ from: cursor.booked + 1n, until: finalNumber, seen, head })
+    const [logs, last] = await windows.read({ from: cursor.booked + 1n, until: finalNumber, seen, head })
     const remembered: ContractLog[] = []
     for (const event of logs) {
-      if (await ofOne(event.channelId, () => see(event))) remembered.push(event)
-      if (event.kind !== 'opened') await ofOne(event.channelId, () => booking.book(event, logs, finalNumber))
+      if (await booking.ofOne(event.channelId, () => see(event))) remembered.push(event)
+      if (event.kind !== 'opened')
+        await booking.ofOne(event.channelId, () => booking.book(event, logs, finalNumber))
     }
     const next = { ...cursor, booked: last.number, seen: last.number > seen.number ? last : seen }
     return save(withBlocks(next, last, remembered))
@@ -317,10 +167,10 @@ export function createFollower(options: {
   /** Reads one window of blocks that are not final. */
   async function seeOn(cursor: Cursor.Cursor, head: Block): Promise<Cursor.Cursor> {
     const { seen } = cursor
-    const [logs, last] = await readOn({ from: seen.number + 1n, until: head.number, seen, head })
+    const [logs, last] = await windows.read({ from: seen.number + 1n, until: head.number, seen, head })
     const remembered: ContractLog[] = []
     for (const event of logs) {
-      if (await ofOne(event.channelId, () => see(event))) remembered.push(event)
+      if (await booking.ofOne(event.channelId, () => see(event))) remembered.push(event)
     }
     return save(withBlocks({ ...cursor, seen: last }, last, remembered))
   }
@@ -354,22 +204,29 @@ export function createFollower(options: {
       return toHead(best ?? { ...cursor.seen, timestamp: local }, max(0n, head.number - cursor.seen.number))
     }
     cursor ??= await begin(head)
-    const agreed = await agree(cursor, head)
+    const agreed = await reorganisations.agree(cursor, head)
     tell('behind', !agreed, 'the node is behind what was read before: waiting for it', head.number)
     if (!agreed) return toHead(best ?? { ...cursor.seen, timestamp: head.timestamp }, 0n)
     cursor = agreed
     best = head
     const finalNumber = finalOf(head.number)
-    // Not each time: what is booked some blocks later costs a public node fewer questions.
-    const isDue = finalNumber - cursor.booked >= min(finality.depth / 4n, mostUnbooked)
-    for (let windows = 0; windows < mostWindows && !isStopped; windows += 1) {
+    const isDue = isWorthBooking(cursor, finalNumber)
+    for (let read = 0; read < mostWindows && !isStopped; read += 1) {
       if (isDue && cursor.booked < finalNumber) cursor = await bookOn(cursor, head, finalNumber)
       else if (cursor.seen.number < head.number) cursor = await seeOn(cursor, head)
       else break
     }
     const isAtHead = cursor.seen.number === head.number
-    if (isAtHead && !isStopped && cursor.removed.length > 0) cursor = await followRemoved(cursor, finalNumber)
+    if (isAtHead && !isStopped && cursor.removed.length > 0) {
+      cursor = await reorganisations.followRemoved(cursor, finalNumber)
+    }
     return toHead(head, max(0n, head.number - cursor.seen.number))
+  }
+
+  /** Not each time: blocks without a close, which are booked together, cost a public node fewer questions. */
+  function isWorthBooking({ booked, recent }: Cursor.Cursor, finalNumber: bigint): boolean {
+    if (finalNumber - booked >= min(finality.depth / 4n, mostUnbooked)) return true
+    return recent.some(({ number, closed }) => number > booked && number <= finalNumber && closed.length > 0)
   }
 
   function toHead({ number, timestamp }: Block, behind: bigint): Head {
@@ -403,9 +260,6 @@ export function createFollower(options: {
 }
 
 const mostTries = 5
-
-/** Codes of errors that concern nothing but one channel. */
-const ofOneChannel = ['channel_mismatch', 'ledger_invariant', 'ledger_usage']
 
 /** Another process has moved the cursor: it follows the chain too. */
 class OvertakenError extends Error {}

@@ -2,7 +2,7 @@
  * What events that can't go away any more mean for the books. Every step bears to be repeated: the cursor moves after them, and a
  * process may end in between.
  */
-import { type Deployment, Usdc } from '@drain/core'
+import { type Deployment, DrainError, Usdc } from '@drain/core'
 import type { Hex, PublicClient } from 'viem'
 import type { ChannelFacts, ChannelState, Ledger } from '../ledger/Ledger.ts'
 import type { Logger } from '../observe/Log.ts'
@@ -19,6 +19,11 @@ export type Booking = {
   book(log: Claimed | Closed, logs: readonly ContractLog[], block: bigint): Promise<void>
   /** Keeps an alarm, and says it once. */
   alarm(channelId: Hex, code: AlarmCode, message: string): Promise<void>
+  /**
+   * Does something about one channel. One with a damaged row, or that isn't what the ledger knew, must not keep the others from
+   * being followed: then it says so, and resolves with undefined.
+   */
+  ofOne<result>(channelId: Hex, work: () => Promise<result>): Promise<result | undefined>
 }
 
 export function createBooking(options: {
@@ -115,12 +120,26 @@ export function createBooking(options: {
     else await alarm(channelId, 'closed_owing', message)
   }
 
+  async function ofOne<result>(channelId: Hex, work: () => Promise<result>): Promise<result | undefined> {
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof DrainError) || !ofOneChannel.includes(error.code)) throw error
+      log.error('an event of a channel could not be booked', { channelId, problem: error.shortMessage })
+      return undefined
+    }
+  }
+
   return {
     alarm,
+    ofOne,
     book: (event, logs, block) =>
       event.kind === 'claimed' ? bookClaim(event, logs, block) : bookClose(event, logs),
   }
 }
+
+/** Codes of errors that concern nothing but one channel. */
+const ofOneChannel = ['channel_mismatch', 'ledger_invariant', 'ledger_usage']
 
 function isOfOne(a: ContractLog, b: ContractLog): boolean {
   return a.channelId === b.channelId && a.txHash === b.txHash

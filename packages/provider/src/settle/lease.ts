@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import type { Notebook } from '../ledger/Notebook.ts'
 
 /** The right to do what only one of several processes should do at a time. */
@@ -13,7 +12,7 @@ type Held = { owner: string; until: number }
 /** A lease by name, for `forMs` of the store's clock after each `take`. A process that dies leaves it to others then. */
 export function createLease(notebook: Notebook, name: string, forMs: number): Lease {
   const key = `lease/${name}`
-  const owner = randomUUID()
+  const owner = crypto.randomUUID()
   const read = (text: string | undefined) => (text === undefined ? undefined : (JSON.parse(text) as Held))
   return {
     take: () =>
