@@ -1,5 +1,5 @@
-import { Deployment, DrainError } from '@drain-protocol/sdk'
-import { createPublicClient, http } from 'viem'
+import { Deployment, DrainError, rpcTransport } from '@drain-protocol/sdk'
+import { createPublicClient } from 'viem'
 import type { Config } from './config.ts'
 
 /**
@@ -11,7 +11,7 @@ import type { Config } from './config.ts'
 export async function checkChain(config: Config, log: (message: string) => void): Promise<void> {
   const { chainId, rpcUrl, contractAddress, usdcAddress } = config
   const { contract, token } = Deployment.find({ chainId, contract: contractAddress, token: usdcAddress })
-  const client = createPublicClient({ transport: http(rpcUrl, { timeout: 5_000, retryCount: 1 }) })
+  const client = createPublicClient({ transport: rpcTransport(rpcUrl) })
   const answers = await Promise.all([
     client.getChainId(),
     client.getCode({ address: contract }),

@@ -43,6 +43,16 @@ describe('readConfig', () => {
     })
   })
 
+  it('takes several nodes, and nodes and the admin token from files that may change', () => {
+    expect(readConfig({ ...local, RPC_URL: 'http://one/key, https://two' }).rpcUrl).toEqual([
+      'http://one/key',
+      'https://two',
+    ])
+    const { RPC_URL: _, ...rest } = local
+    const { rpcUrl, adminToken } = readConfig({ ...rest, RPC_URL_FILE: 'nodes', ADMIN_TOKEN_FILE: 'token' })
+    expect([typeof rpcUrl, typeof adminToken]).toEqual(['function', 'function'])
+  })
+
   it('takes empty variables for unset ones', () => {
     expect(readConfig({ ...local, OPENAI_API_KEY: '', OPENAI_BASE_URL: ' ', PORT: '' }).port).toBe(3_000)
   })
@@ -62,6 +72,7 @@ describe('readConfig', () => {
     ['PORT', '80a', 'whole number from 0 to 65535'],
     ['CHAIN_ID', 'polygon', 'whole number'],
     ['RPC_URL', 'localhost:8545', 'no http or https URL'],
+    ['RPC_URL', 'http://node, localhost:8545', 'no http or https URL'],
     ['CONTRACT_ADDRESS', '0x123', 'no address'],
     ['MARGIN_PERCENT', '20%', 'at most two decimals'],
     ['MARGIN_PERCENT', '-5', 'at most two decimals'],
@@ -107,7 +118,7 @@ it('is documented to the last variable', async () => {
     ['./config.ts', '../env.example', '../README.md'].map(read),
   )
   const names = new Set(source?.match(/(?<=')[A-Z]+(?:_[A-Z]+)*(?=')/g))
-  expect(names.size).toBe(24)
+  expect(names.size).toBe(26)
   for (const name of names) {
     expect(example).toMatch(new RegExp(`^(# )?${name}=`, 'm'))
     expect(readme).toContain(`\`${name}\``)

@@ -1,5 +1,12 @@
 /** The provider's configuration, from environment variables. `env.example` documents each. */
-import { Deployment, Duration, Usdc } from '@drain-protocol/sdk'
+import {
+  type AdminToken,
+  Deployment,
+  Duration,
+  type RpcUrlInput,
+  secretFile,
+  Usdc,
+} from '@drain-protocol/sdk'
 import { type Address, type Hex, isAddress, type PrivateKeyAccount } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { defaultModels, localModel, type Model, parseModels } from './models.ts'
@@ -7,7 +14,7 @@ import { defaultModels, localModel, type Model, parseModels } from './models.ts'
 export type Config = {
   account: PrivateKeyAccount
   chainId: number
-  rpcUrl: string
+  rpcUrl: RpcUrlInput
   contractAddress: Address | undefined
   usdcAddress: Address | undefined
   host: string
@@ -23,7 +30,7 @@ export type Config = {
   terms: { minDeposit: string; minDuration: string; recommendedDuration: string; maxDuration: string }
   /** USDC. */
   minPayout: string
-  adminToken: string | undefined
+  adminToken: AdminToken | undefined
   /** When channels are claimed and settled: a duration and USDC, as they were written. `false`: another process does it. */
   settle: { interval: string; threshold: string } | false
   maxBodyBytes: number
@@ -94,7 +101,9 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   const config: Config = {
     account: required('PROVIDER_PRIVATE_KEY', keyAdvice, parseKey),
     chainId,
-    rpcUrl: required('RPC_URL', 'The URL of a node of that chain, such as http://127.0.0.1:8545.', parseUrl),
+    rpcUrl:
+      optional('RPC_URL_FILE', secretFile) ??
+      required('RPC_URL', 'The URL of a node of that chain, such as http://127.0.0.1:8545.', parseUrls),
     contractAddress,
     usdcAddress,
     host: setting('HOST') ?? '127.0.0.1',
@@ -119,7 +128,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
       maxDuration: withDefault('MAX_DURATION', '365d', checked(Duration.parse)),
     },
     minPayout: withDefault('MIN_PAYOUT', '0.01', checked(Usdc.parse)),
-    adminToken: optional('ADMIN_TOKEN', parseToken),
+    adminToken: optional('ADMIN_TOKEN_FILE', secretFile) ?? optional('ADMIN_TOKEN', parseToken),
     settle: interval !== '0' && {
       interval,
       threshold: withDefault('CLAIM_THRESHOLD', '10', checked(Usdc.parse)),
@@ -182,6 +191,10 @@ function parseUrl(text: string): string {
   const { protocol } = URL.canParse(text) ? new URL(text) : {}
   if (protocol !== 'http:' && protocol !== 'https:') throw new Error('it is no http or https URL.')
   return text
+}
+
+function parseUrls(text: string): string[] {
+  return text.split(',').map((url) => parseUrl(url.trim()))
 }
 
 function wholeNumber(least: number, most: number): (text: string) => number {

@@ -104,7 +104,8 @@ function create(
   })
   const domainSeparator = Domain.separator(deployment)
   const rpcUrl = config.rpcUrl ?? wallet?.walletClient.chain?.rpcUrls.default.http[0]
-  const transport = rpcTransport(rpcUrlOf({ chainId: config.chainId, rpcUrl }))
+  const { chainId } = config
+  const transport = rpcTransport(rpcUrlOf({ chainId, rpcUrl }), { chainId })
   const client = createPublicClient({ transport })
   const { provider } = config
   const channels = createChannelReader({ client, deployment, provider, confirmations: () => 0n })

@@ -238,6 +238,27 @@ describe('drain-provider settle', () => {
     expect(report.cursor).toMatchObject({ block: expect.stringMatching(/^\d+$/), behind: expect.any(String) })
   })
 
+  test.skipIf(!postgresBin)('claims from a ledger in PostgreSQL', async () => {
+    const server = await startPostgres()
+    const paywall = fixture.paywall({
+      ledger: postgresLedger(server.connection, { schema: 'books', log: () => {} }),
+    })
+    try {
+      const channel = await fixture.open({ amount: '20' })
+      const cost = Usdc.parse('11')
+      const request = new Request('http://provider/', { headers: await channel.voucher(cost) })
+      expect((await paywall.handle(request, cost, () => new Response('served'))).status).toBe(200)
+      const { user, host, database } = server.connection
+      const url = `postgresql://${user}@localhost/${database}?host=${encodeURIComponent(host)}`
+      const { ended, output } = settle(['--ledger', url, '--schema', 'books', '--once'])
+      expect(await ended, output.stderr).toBe(0)
+      expect((await paywall.ledger.get(channel.id))?.claimed).toBe(cost)
+    } finally {
+      await paywall.close()
+      await server.close()
+    }
+  })
+
   test('works until it is stopped, with nodes that are exchanged meanwhile', async () => {
     const { file, paywall, charge } = books()
     const channel = await fixture.open({ amount: '20' })

@@ -129,12 +129,46 @@ describe('several nodes', () => {
     const [one, other] = [await proxy(), await proxy()]
     one.isDown = true
     other.isDown = true
-    const client = connect([one.url, other.url])
+    const lines: string[] = []
+    const client = connect([one.url, other.url], { log: (line) => void lines.push(line) })
     await expect(client.getChainId()).rejects.toThrow()
     expect(one.count('eth_chainId')).toBe(4)
     expect(other.count('eth_chainId')).toBe(4)
     other.isDown = false
     expect(await client.getChainId()).toBe(chainId)
+    expect(lines).toEqual([
+      'node 1 of 2 fails (status 503); others are asked first',
+      'node 2 of 2 fails (status 503); others are asked first',
+      'node 2 of 2 answers again',
+    ])
+  })
+
+  test('one of another chain is passed over, now and when it takes the place of another', async () => {
+    const other = await node({ status: 200, body: { jsonrpc: '2.0', id: 1, result: '0x89' } })
+    const good = await proxy()
+    let urls = [other.url, good.url]
+    const lines: string[] = []
+    const log = (line: string) => void lines.push(line)
+    const client = connect(() => urls, { chainId, rereadMs: 0, log })
+    expect(await client.getBlockNumber()).toBeGreaterThan(0n)
+    expect(await client.getChainId()).toBe(chainId)
+    expect(lines).toEqual(['node 1 of 2 fails (another chain); others are asked first'])
+    expect(other.requests).toBe(1)
+    urls = [other.url]
+    await expect(client.getBlockNumber()).rejects.toThrow('another chain')
+    expect(other.requests).toBe(2)
+  })
+
+  test('the same question twice at a time is asked once', async () => {
+    const good = await proxy()
+    const client = connect(['http://127.0.0.1:9', good.url])
+    const release = good.hold()
+    const answers = [client.getBlockNumber(), client.getBlockNumber()]
+    await expect.poll(() => good.count('eth_blockNumber')).toBe(1)
+    release()
+    const [one, other] = await Promise.all(answers)
+    expect(one).toBe(other)
+    expect(good.count('eth_blockNumber')).toBe(1)
   })
 
   test('a node that hangs alone is given up once', async () => {

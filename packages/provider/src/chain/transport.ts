@@ -5,7 +5,13 @@ import { parseRpcUrls, type RpcUrlInput } from './rpcUrlOf.ts'
 import { withoutUrls } from './withoutUrls.ts'
 
 /** One node, and until when others are asked before it (milliseconds of `performance.now`), after it failed. */
-type Node = { url: string; hasFailed: boolean; restsUntil: number }
+type Node = {
+  url: string
+  hasFailed: boolean
+  restsUntil: number
+  /** The question which chain it is on, once it was asked. */
+  chain?: Promise<void> | undefined
+}
 
 /** A request that waits longer is given up, and the next node asked. */
 const defaultTimeoutMs = 5_000
@@ -18,7 +24,7 @@ const retryDelaysMs = [150, 300, 600]
 /**
  * A transport of viem over the nodes of `input`, in that order. A node that can't be reached, hangs, is overloaded or refuses
  * for its rate limit is passed over for the next one, and asked last for half a minute. What a node says about the request
- * itself, such as that a call reverts, is the answer. Errors never name the nodes: their URLs carry keys.
+ * itself, such as that a call reverts, is the answer. One of another chain than `chainId` is passed over too. Errors never name the nodes: their URLs carry keys.
  *
  * Trap: nodes are not equally far. What one said a moment ago, another may not know yet.
  *
@@ -30,7 +36,7 @@ const retryDelaysMs = [150, 300, 600]
  * @throws {DrainError} `rpc_missing`, `rpc_url_invalid`
  */
 export function rpcTransport(input: RpcUrlInput, options: rpcTransport.Options = {}): Transport<'nodes'> {
-  const { timeoutMs = defaultTimeoutMs, rereadMs = defaultRereadMs, log = () => {} } = options
+  const { chainId, timeoutMs = defaultTimeoutMs, rereadMs = defaultRereadMs, log = () => {} } = options
   const read = () => {
     const urls = parseRpcUrls((typeof input === 'function' ? input() : input) ?? [])
     if (urls.length > 0) return urls
@@ -39,6 +45,8 @@ export function rpcTransport(input: RpcUrlInput, options: rpcTransport.Options =
   let nodes = toNodes(readFirst(read))
   let readAt = performance.now()
   let isReadable = true
+  /** By the order of the nodes: viem lets requests that are the same share an answer within one. */
+  const inners = new Map<string, ReturnType<typeof connectTo>>()
 
   /** The nodes of now, which stay as they are for a request that began with them. */
   function current(): Node[] {
@@ -48,6 +56,7 @@ export function rpcTransport(input: RpcUrlInput, options: rpcTransport.Options =
       const urls = read()
       if (urls.join('\n') !== nodes.map(({ url }) => url).join('\n')) {
         nodes = toNodes(urls, nodes)
+        inners.clear()
         log(`the nodes were exchanged: ${urls.length} now`)
       }
       isReadable = true
@@ -65,17 +74,36 @@ export function rpcTransport(input: RpcUrlInput, options: rpcTransport.Options =
         log(`${place} fails (${problemOf(error)}); others are asked first`)
       node.hasFailed = true
       node.restsUntil = performance.now() + restMs
+      node.chain = undefined
     } else {
       // Also what is wrong with a request is an answer.
+      if (node.hasFailed && all.length > 1)
+        log(`node ${all.indexOf(node) + 1} of ${all.length} answers again`)
       node.hasFailed = false
       node.restsUntil = 0
     }
   }
 
-  function once(all: readonly Node[]) {
-    const ordered = inOrder(all)
+  /** Asks a node for its chain before anything else. Where there is no other node, and never will be, nothing is gained by it. */
+  function onItsChain(node: Node, transport: Transport): Transport {
+    if (chainId === undefined || (nodes.length === 1 && typeof input !== 'function')) return transport
+    return (parameters) => {
+      const inner = transport(parameters)
+      const ask = async () => {
+        if (Number(await inner.request({ method: 'eth_chainId' })) !== chainId) throw new WrongChainError()
+      }
+      const request: typeof inner.request = async (args, requestOptions) => {
+        node.chain ??= ask()
+        await node.chain
+        return inner.request(args, requestOptions)
+      }
+      return { ...inner, request }
+    }
+  }
+
+  function connectTo(all: readonly Node[], ordered: readonly Node[]) {
     const inner = fallback(
-      ordered.map(({ url }) => http(url, { timeout: timeoutMs })),
+      ordered.map((node) => onItsChain(node, http(node.url, { timeout: timeoutMs }))),
       { retryCount: 0 },
     )({})
     inner.value?.onResponse((response) => {
@@ -85,13 +113,24 @@ export function rpcTransport(input: RpcUrlInput, options: rpcTransport.Options =
     return inner
   }
 
+  /** viem's transport over the nodes in the order of this moment. */
+  function innerOf(all: readonly Node[]) {
+    const ordered = inOrder(all)
+    // A request that began before an exchange is not to put its nodes back.
+    if (all !== nodes) return connectTo(all, ordered)
+    const key = ordered.map((node) => all.indexOf(node)).join()
+    const inner = inners.get(key) ?? connectTo(all, ordered)
+    inners.set(key, inner)
+    return inner
+  }
+
   const request: ReturnType<Transport>['request'] = async (args, requestOptions) => {
     const all = current()
     const beganAt = performance.now()
     const delays = retryDelaysMs.slice(0, requestOptions?.retryCount ?? retryDelaysMs.length)
     for (;;) {
       try {
-        return await once(all).request(args, { ...requestOptions, retryCount: 0 })
+        return await innerOf(all).request(args, { ...requestOptions, retryCount: 0 })
       } catch (error) {
         const delay = delays.shift()
         // Whoever has waited that long for nodes that hang is told so.
@@ -111,12 +150,20 @@ export function rpcTransport(input: RpcUrlInput, options: rpcTransport.Options =
 
 export declare namespace rpcTransport {
   type Options = {
+    /** The chain that the nodes must be on, where there may be several. Default: any. */
+    chainId?: number | undefined
     /** After how many milliseconds a node that does not answer is given up. Default 5,000. */
     timeoutMs?: number | undefined
     /** How often a list that can change is read, in milliseconds. Default 2,000. */
     rereadMs?: number | undefined
     /** Takes what the operator should know: that a node fails, that the list changed. Never a URL. */
     log?: ((message: string) => void) | undefined
+  }
+}
+
+class WrongChainError extends BaseError {
+  constructor() {
+    super('The node is on another chain.', { name: 'WrongChainError' })
   }
 }
 
@@ -151,7 +198,7 @@ function isFailure(error: Error): boolean {
   if (!(error instanceof BaseError)) return true
   const status = statusOf(error)
   if (status !== undefined) return status !== 400 && status !== 413
-  return hasCause(error, HttpRequestError, TimeoutError) || isLimit(error)
+  return hasCause(error, HttpRequestError, TimeoutError, WrongChainError) || isLimit(error)
 }
 
 /** Whether the same request may succeed a moment later. */
@@ -183,6 +230,7 @@ function hasCause(error: BaseError, ...classes: (new (...args: never[]) => Error
 function problemOf(error: Error): string {
   if (!(error instanceof BaseError)) return 'no valid answer'
   if (hasCause(error, TimeoutError)) return 'no answer in time'
+  if (hasCause(error, WrongChainError)) return 'another chain'
   const status = statusOf(error)
   if (status === 429 || isLimit(error)) return 'rate limit'
   return status === undefined ? 'out of reach' : `status ${status}`

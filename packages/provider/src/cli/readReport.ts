@@ -26,12 +26,14 @@ export async function readReport(
 ): Promise<StatusReport> {
   const threshold = Usdc.parse(options.threshold ?? '10')
   const minPayout = Usdc.parse(options.minPayout ?? '0.01')
-  const { rpcUrl } = options
-  const client = rpcUrl ? createPublicClient({ transport: rpcTransport(rpcUrl) }) : undefined
   const books = await openBooks(options.ledger, { schema: options.schema, log })
   try {
     const { identity, ledger } = books
     assertIs(identity, options)
+    const { rpcUrl } = options
+    const client = rpcUrl
+      ? createPublicClient({ transport: rpcTransport(rpcUrl, { chainId: identity.chainId }) })
+      : undefined
     const seen = client ? await look(client, identity) : undefined
     if (client && !seen) log('The node does not answer: what only it knows is left out.')
     const local = BigInt(Math.floor(Date.now() / 1_000))

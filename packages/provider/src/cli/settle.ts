@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { Deployment, drainChannelAbi, Usdc } from '@drain/core'
 import { type Address, createPublicClient, isAddressEqual, type PublicClient } from 'viem'
 import { ChainUnavailableError, createChannelReader } from '../chain/ChannelReader.ts'
+import { chainOf } from '../chain/chainOf.ts'
 import { type RpcUrlInput, rpcUrlOf } from '../chain/rpcUrlOf.ts'
 import { rpcTransport } from '../chain/transport.ts'
 import { LedgerFileError } from '../ledger/Errors.ts'
@@ -43,8 +44,8 @@ export async function settle(options: SettleOptions): Promise<boolean> {
   const terms = Terms.fromInput(options.minDuration ? { minDuration: options.minDuration } : undefined)
   const plan = planRounds(options.rounds, terms, chainId)
   const minPayout = Usdc.parse(options.minPayout ?? '0.01')
-  const transport = rpcTransport(rpcUrlOf({ chainId, rpcUrl: options.rpcUrl }), { log })
-  const client = createPublicClient({ transport })
+  const transport = rpcTransport(rpcUrlOf({ chainId, rpcUrl: options.rpcUrl }), { chainId, log })
+  const client = createPublicClient({ chain: chainOf(chainId), transport })
   const deployment = await deploymentOf(identity, options.usdc, client)
   const ledger = (await ledgerAt(options, log))(identity)
   const chain = createChainCheck({ client, deployment })

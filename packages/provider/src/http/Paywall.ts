@@ -1,6 +1,8 @@
 import { type Channel, Deployment, Domain, Usdc, type Voucher, type Headers as Wire } from '@drain/core'
-import { createPublicClient, defineChain, type Hex, hexToBytes } from 'viem'
+import { createPublicClient, type Hex, hexToBytes } from 'viem'
 import { createChannelReader } from '../chain/ChannelReader.ts'
+import { chainOf } from '../chain/chainOf.ts'
+import { createExposure } from '../chain/Exposure.ts'
 import { rpcUrlOf } from '../chain/rpcUrlOf.ts'
 import { rpcTransport } from '../chain/transport.ts'
 import type { Ledger } from '../ledger/Ledger.ts'
@@ -119,14 +121,8 @@ export function createPaywall(config: PaywallConfig): Paywall {
   const verification = { provider, deployment, domainSeparator: hexToBytes(domainSeparator), secp256k1 }
   const terms = Terms.fromInput(config.terms)
   const logger = createLogger(config.log)
-  const transport = rpcTransport(rpcUrlOf(config), { log: logger.warn })
-  const chain = defineChain({
-    id: chainId,
-    name: `chain ${chainId}`,
-    nativeCurrency: { name: 'native', symbol: 'native', decimals: 18 },
-    rpcUrls: { default: { http: [] } }, // `transport` knows them
-  })
-  const client = createPublicClient({ chain, transport })
+  const transport = rpcTransport(rpcUrlOf(config), { chainId, log: logger.warn })
+  const client = createPublicClient({ chain: chainOf(chainId), transport })
   const log = (message: string) => logger.warn(message)
   const chainCheck = createChainCheck({ client, deployment })
   const reader = createChannelReader({
@@ -152,9 +148,10 @@ export function createPaywall(config: PaywallConfig): Paywall {
   const channels = observeChannels(reader, chainCheck, metrics)
   const running = createRunningPayments()
   const lines = createWaitingLines()
+  const finality = config.finality ?? finalityOf(chainId).depth
   const settler = createSettler({
     ...{ account, client, deployment, ledger, channels, plan, minPayout, metrics, logger, clock },
-    finality: config.finality ?? finalityOf(chainId).depth,
+    finality,
     maxGasPrice: config.settle ? config.settle.maxGasPrice : undefined,
     running: running.on,
   })
@@ -177,7 +174,9 @@ export function createPaywall(config: PaywallConfig): Paywall {
     secp256k1,
     isBusy: () => shutdown.inside > 1 || !running.isEmpty,
   })
+  const exposure = createExposure({ channels, finality, limit: Usdc.parse(config.exposure ?? '10') })
   const { admit, lookUp } = createAdmission({
+    ...{ exposure: finality > 0n ? exposure : undefined },
     ...{ ledger, channels, terms, verification, signers },
     verified: metrics.verified,
   })

@@ -14,7 +14,10 @@ import type { LimitsInput } from './rateLimits.ts'
 
 /** How a provider is set up. */
 export type PaywallConfig = {
-  /** The provider's account: channels pay it, it signs closes and sends settlements. */
+  /**
+   * The provider's account: channels pay it, it signs closes and sends settlements. From a keystore or the environment with
+   * `loadKey()`; or a viem account of your own that signs elsewhere, such as in a KMS.
+   */
   account: LocalAccount
   chainId: number
   /**
@@ -63,6 +66,8 @@ export type PaywallConfig = {
   confirmations?: Confirmations | undefined
   /** Blocks on top of one that can't go away any more. Default: 64, and none on a chain of one machine. */
   finality?: bigint | undefined
+  /** What is served on a channel before its open is final, in USDC: as high as its vouchers may be so long. Default 10. */
+  exposure?: string | undefined
   /** The library that recovers signers; the fastest that loads, by default. */
   secp256k1?: Secp256k1Name | undefined
   /** Metered streams: how long they wait for vouchers, and how they are kept alive. */

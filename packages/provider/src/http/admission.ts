@@ -2,6 +2,7 @@
 import type { Rejection, Voucher } from '@drain/core'
 import type { Hex } from 'viem'
 import type { ChannelReader } from '../chain/ChannelReader.ts'
+import type { Exposure } from '../chain/Exposure.ts'
 import type { ChannelFacts, ChannelState, Ledger } from '../ledger/Ledger.ts'
 import type { SignerRecovery } from '../verify/SignerRecovery.ts'
 import * as Terms from '../verify/Terms.ts'
@@ -32,12 +33,14 @@ export function createAdmission(options: {
   ledger: Ledger
   channels: Pick<ChannelReader, 'get' | 'now'>
   terms: Terms.Terms
+  /** None where no open can go away. */
+  exposure?: Exposure | undefined
   verification: Omit<VerifyContext, 'now'>
   signers: Pick<SignerRecovery, 'recover'>
   /** Told how long it took to recover a signer, in seconds. */
   verified(seconds: number): void
 }) {
-  const { ledger, channels, terms, verification, signers, verified } = options
+  const { ledger, channels, terms, exposure, verification, signers, verified } = options
 
   /** A channel that the ledger accepted once needs no node: it has not changed, or this provider changed it. */
   function accepted(
@@ -78,6 +81,9 @@ export function createAdmission(options: {
     if (!verdict.ok) return verdict
     const refused = Terms.judge(terms, verdict.channel, found.firstSeen, now)
     if (refused) return { ok: false, rejection: refused }
+    const { amount } = voucher
+    const exposed = exposure && (await exposure.judge(verdict.channel, amount, found.firstSeen, now))
+    if (exposed) return { ok: false, rejection: exposed }
     return { ok: true, channel: { ...verdict.channel, channelId }, voucher: verdict.voucher }
   }
 

@@ -284,9 +284,13 @@ export function beginClaim(
  * The chain paid this out; `isUnexplained` was asked before. Of a claim of ours a receipt will come, for the records; of
  * what was paid without one, none will.
  */
-export function recordClaimed(account: Account, claimed: bigint): Step {
+export function recordClaimed(
+  account: Account,
+  claimed: bigint,
+  { hasReceipt = false }: { hasReceipt?: boolean } = {},
+): Step {
   if (claimed <= account.claimed) return { account }
-  const isOurs = account.claiming > account.accounted
+  const isOurs = hasReceipt || account.claiming > account.accounted
   return { account: { ...account, claimed, accounted: isOurs ? account.accounted : claimed } }
 }
 

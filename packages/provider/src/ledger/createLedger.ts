@@ -203,7 +203,8 @@ export function createLedger(
     async endClaim(channel, receipt) {
       const checked = receipt && checkReceipt(receipt)
       const step = await operate(channel, ({ account: before, now }) => {
-        const { account, amount } = Account.endClaim(Account.recordClaimed(before, channel.claimed).account)
+        const recorded = Account.recordClaimed(before, channel.claimed, { hasReceipt: checked !== undefined })
+        const { account, amount } = Account.endClaim(recorded.account)
         if (!checked || amount === 0n) return { account }
         const { channelId, consumer } = account
         return {
