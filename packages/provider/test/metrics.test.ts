@@ -186,7 +186,15 @@ describe('figures', () => {
       return { open: 0, closing: 0, closed: 0, alarms: 0, ...zero }
     }
     const source = { secp256k1: () => 'noble', chainId: 1, running: () => [], paused: () => 0 }
-    const metrics = createMetrics({ ...source, totals })
+    const settlement = () => ({
+      ...{
+        atRisk: async () => 0n,
+        alarms: async () => new Map(),
+        unsettled: async () => 0,
+        gasSpent: () => 0n,
+      },
+    })
+    const metrics = createMetrics({ ...source, totals, settlement })
     await Promise.all(Array.from({ length: 20 }, () => metrics.render()))
     await metrics.render()
     expect(asked).toBe(1)

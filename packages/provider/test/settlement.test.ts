@@ -2,6 +2,7 @@ import { drainChannelAbi } from '@drain/core'
 import { memoryLedger, type Paywall } from '@drain/provider'
 import type { Hex } from 'viem'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { raiseAlarm } from '../src/settle/alarms.ts'
 import { type Fixture, startFixture } from './fixture.ts'
 
 let fixture: Fixture
@@ -86,4 +87,38 @@ test('a claim whose place another transaction took is not booked, and is made ag
   expect(await paywall.settlement.claim(channel.id)).toMatchObject({ amount: 500_000n })
   expect(await claimedOf(channel.id)).toBe(500_000n)
   expect(await publicClient.getTransactionCount({ address: provider.address })).toBeGreaterThan(1)
+})
+
+test('before its open is final, a channel is good for so much only', async () => {
+  const { testClient } = fixture.chain
+  const paywall = fixture.paywall({ finality: 5n, exposure: '0.3', confirmations: () => 0n })
+  const channel = await fixture.open()
+  expect((await ask(paywall, await channel.voucher(300_000n), 1n)).status).toBe(200)
+  const tooHigh = await ask(paywall, await channel.voucher(300_001n), 1n)
+  expect([tooHigh.status, (await tooHigh.json()).error.message]).toEqual([
+    503,
+    expect.stringContaining('until that is final it is good for'),
+  ])
+  await testClient.mine({ blocks: 5 })
+  await expect
+    .poll(async () => (await ask(paywall, await channel.voucher(900_000n), 1n)).status, { interval: 500 })
+    .toBe(200)
+})
+
+test('health and metrics tell of money at risk, of alarms and of transactions under way', async () => {
+  let clock = Date.now()
+  const paywall = fixture.paywall({ clock: () => clock, adminToken: 'secret', finality: 5n })
+  const channel = await fixture.open({ duration: 1_801n })
+  expect((await ask(paywall, await channel.voucher(500_000n), 500_000n)).status).toBe(200)
+  await paywall.settlement.claim(channel.id)
+  clock += 1_790_000
+  await raiseAlarm(paywall.ledger.notebook, {
+    ...{ channelId: channel.id, code: 'unknown_claim', message: 'test', at: clock },
+  })
+  const { status, reasons } = await paywall.health.report()
+  expect({ status, reasons }).toEqual({ status: 'degraded', reasons: ['claims_overdue', 'alarms'] })
+  const { text } = await paywall.metrics.render()
+  expect(text).toContain('drain_at_risk_base_units 500000')
+  expect(text).toContain('drain_settlement_alarms{code="unknown_claim"} 1')
+  expect(text).toContain('drain_transactions_unsettled 1')
 })

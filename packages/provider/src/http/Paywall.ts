@@ -13,6 +13,7 @@ import { createLogger } from '../observe/Log.ts'
 import { createMetrics, type Metrics } from '../observe/Metrics.ts'
 import { observeChannels } from '../observe/observeChannels.ts'
 import { observeLedger } from '../observe/observeLedger.ts'
+import { createSettlementFigures } from '../observe/settlementFigures.ts'
 import { tellBeginning } from '../observe/tellBeginning.ts'
 import { finalityOf } from '../settle/finality.ts'
 import { planRounds } from '../settle/rounds.ts'
@@ -143,6 +144,7 @@ export function createPaywall(config: PaywallConfig): Paywall {
     secp256k1: () => secp256k1.name,
     running: () => running.all(),
     paused: () => lines.size,
+    settlement: () => figures,
   })
   const { ledger, lastWrite } = observeLedger(store, metrics, logger)
   const channels = observeChannels(reader, chainCheck, metrics)
@@ -156,6 +158,7 @@ export function createPaywall(config: PaywallConfig): Paywall {
     running: running.on,
   })
   const { settlement, transactions, drain } = settler
+  const figures = createSettlementFigures({ ledger, transactions, minPayout, now: channels.now })
   const closeChannel = createChannelCloser({ drain, settlement })
 
   const publicOrigin = config.publicUrl === undefined ? undefined : new URL(config.publicUrl).origin
@@ -232,9 +235,8 @@ export function createPaywall(config: PaywallConfig): Paywall {
     ...{
       ledger,
       lastWrite,
-      minPayout,
+      figures,
       chain: chainCheck,
-      now: channels.now,
       settlementProblem: () => settler.problem,
     },
     isClosing: () => shutdown.isClosing,

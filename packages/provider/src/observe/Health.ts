@@ -1,10 +1,10 @@
 /** Whether a provider can do its work: store, chain, claims. */
 import { Channel } from '@drain/core'
 import type { Ledger } from '../ledger/Ledger.ts'
-import { isOverdue } from '../settle/plan.ts'
 import type { ChainCheck, ChainProblem } from './ChainCheck.ts'
 import type { LastWrite } from './observeLedger.ts'
 import { remembered } from './remembered.ts'
+import type { SettlementFigures } from './settlementFigures.ts'
 
 /** Why a provider is not well. Codes without amounts, channels or texts of others: the answer is public. */
 export type HealthReason =
@@ -25,6 +25,8 @@ export type HealthReason =
   | 'stuck'
   /** Channels are close to their expiry, or past it, and what they owe was not claimed in the rounds before. */
   | 'claims_overdue'
+  /** Something happened that somebody has to look at: `drain-provider status` tells. */
+  | 'alarms'
 
 /**
  * `degraded`: serves, but somebody should look, since money is at stake. `unavailable`: does not serve, or would not be paid
@@ -40,21 +42,17 @@ export type Health = {
 /** A store that failed is asked to write again by requests; after this long they are let through to try. */
 const retryAfterMs = 30_000
 const readForMs = 1_000
-const overdueForMs = 30_000
 
 export function createHealth(provider: {
-  ledger: Pick<Ledger, 'get' | 'channels'>
+  ledger: Pick<Ledger, 'get'>
   lastWrite: () => LastWrite | undefined
   chain: Pick<ChainCheck, 'problem' | 'watch'>
   /** What keeps claims from being paid. */
   settlementProblem: () => 'claims_failing' | 'gas_price' | 'no_gas' | 'stuck' | undefined
   isClosing: () => boolean
-  /** Base units: less than this is not worth a claim. */
-  minPayout: bigint
-  /** Unix seconds. */
-  now: () => bigint
+  figures: Pick<SettlementFigures, 'atRisk' | 'alarms'>
 }): Health {
-  const { ledger, lastWrite, chain, settlementProblem, isClosing, minPayout, now } = provider
+  const { ledger, lastWrite, chain, settlementProblem, isClosing, figures } = provider
 
   const canRead = remembered(readForMs, async () => {
     try {
@@ -63,18 +61,6 @@ export function createHealth(provider: {
     } catch {
       return false
     }
-  })
-
-  const hasOverdue = remembered(overdueForMs, async () => {
-    try {
-      const unclaimedOver = minPayout > 0n ? minPayout - 1n : 0n
-      for await (const state of ledger.channels({ unclaimedOver })) {
-        if (isOverdue(state, now())) return true
-      }
-    } catch {
-      // Told by the store's own check.
-    }
-    return false
   })
 
   async function storeProblem(): Promise<HealthReason | undefined> {
@@ -87,12 +73,18 @@ export function createHealth(provider: {
     async report() {
       chain.watch()
       if (isClosing()) return { status: 'unavailable', reasons: ['closing'] }
-      const [store, node, overdue] = await Promise.all([storeProblem(), chain.problem(), hasOverdue()])
+      const [store, node, atRisk, alarms] = await Promise.all([
+        storeProblem(),
+        chain.problem(),
+        figures.atRisk(),
+        figures.alarms(),
+      ])
       const severe = [store, node].filter((reason) => reason !== undefined)
       const others: HealthReason[] = []
       const problem = settlementProblem()
       if (problem) others.push(problem)
-      if (overdue) others.push('claims_overdue')
+      if (atRisk) others.push('claims_overdue')
+      if (alarms && alarms.size > 0) others.push('alarms')
       const status = severe.length > 0 ? 'unavailable' : others.length > 0 ? 'degraded' : 'ok'
       return { status, reasons: [...severe, ...others] }
     },

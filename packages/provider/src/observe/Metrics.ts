@@ -9,6 +9,7 @@ import type { LedgerTotals } from '../ledger/Ledger.ts'
 import { buildVersion } from './buildVersion.ts'
 import { createDurations } from './Durations.ts'
 import { remembered } from './remembered.ts'
+import { registerSettlement, type SettlementFigures } from './settlementFigures.ts'
 
 /** How a paid request began: admitted, or the code it was refused with. */
 export type RequestOutcome = string
@@ -46,6 +47,7 @@ export function createMetrics(source: {
   running: () => Iterable<{ isDeferred: boolean }>
   /** Streams that wait for a voucher. */
   paused: () => number
+  settlement: () => SettlementFigures
 }): Metrics {
   // Undefined when the ledger can't tell: the other figures are wanted most then.
   const latest = remembered(totalsForMs, () => source.totals().catch(() => undefined))
@@ -170,6 +172,8 @@ export function createMetrics(source: {
       this.set({ version: buildVersion, secp256k1: source.secp256k1(), chain_id: source.chainId }, 1)
     },
   })
+
+  registerSettlement(registers, source.settlement)
 
   for (const outcome of ['paid', 'nothing', 'failed']) claims.inc({ outcome }, 0)
 

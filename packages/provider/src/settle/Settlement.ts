@@ -98,8 +98,11 @@ export function createSettlement(options: {
 
   /** The channel as the chain will show it for good; `undefined` when it is closed there. */
   async function atFinality(channelId: Hex): Promise<ChannelFacts | undefined> {
-    const channel = await channels.read(channelId, { depth: finality })
-    return Channel.exists(channel) ? { ...channel, channelId: channel.id } : undefined
+    const final = await channels.read(channelId, { depth: finality })
+    if (Channel.exists(final)) return { ...final, channelId }
+    // So long ago it was not there: closed since, or opened since, and then nothing is claimed for good.
+    const latest = finality > 0n ? await channels.read(channelId) : final
+    return Channel.exists(latest) ? { ...latest, channelId, claimed: 0n } : undefined
   }
 
   // --- closing

@@ -49,6 +49,8 @@ export type Transactions = {
   mined(entry: Entry, patienceMs?: number): Promise<{ entry: Entry; receipt?: TransactionReceipt }>
   /** Looks after everything that isn't settled, once. @throws {ChainUnavailableError} */
   poll(): Promise<Unsettled>
+  /** Wei that the transactions cost which this process has booked. */
+  readonly gasSpent: bigint
   /** Why the oldest transaction didn't get on when it was last looked after. */
   readonly problem: Unsettled['problem']
   /** What is written down and not settled yet. */
@@ -85,6 +87,7 @@ export function createTransactions(options: {
   let turn: Promise<unknown> = Promise.resolve()
   let polling: Promise<Unsettled> | undefined
   let problem: Unsettled['problem']
+  let gasSpent = 0n
 
   async function asking<result>(question: () => Promise<result>): Promise<result> {
     try {
@@ -223,6 +226,7 @@ export function createTransactions(options: {
         }
       }
       await book(entry, receipt)
+      gasSpent += mined.gasCost
       return { entry: await journal.change(entry.nonce, (now) => turned(now, 'final', mined)), receipt }
     }
     if (head.finalCount > entry.nonce) {
@@ -334,6 +338,9 @@ export function createTransactions(options: {
     },
     get problem() {
       return problem
+    },
+    get gasSpent() {
+      return gasSpent
     },
     unsettled: () => journal.unsettled(),
     async underWay() {

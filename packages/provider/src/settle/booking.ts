@@ -39,6 +39,8 @@ export function createBooking(options: {
 }): Booking {
   const { client, deployment, ledger, isOurs, forget, dust, clock, log } = options
   const { notebook } = ledger
+  /** The transaction last found in the accounts: the events of a batch come one after another, and a node takes time. */
+  let accounted: Hex | undefined
 
   async function alarm(channelId: Hex, code: AlarmCode, message: string): Promise<void> {
     const isNew = await raiseAlarm(notebook, { channelId, code, message, at: clock() })
@@ -47,7 +49,11 @@ export function createBooking(options: {
 
   /** Whether the accounts have, or will have, this claim as one of ours. */
   async function isAccounted({ txHash, blockNumber }: Claimed): Promise<boolean> {
-    if (await isOurs(txHash)) return true
+    if (txHash === accounted) return true
+    if (await isOurs(txHash)) {
+      accounted = txHash
+      return true
+    }
     // One from before there was a journal is in the accounts of its day, or of a later one.
     const { timestamp } = await asked(() => client.getBlock({ blockNumber }))
     const from = new Date(Number(timestamp) * 1_000 - 86_400_000).toISOString().slice(0, 10)

@@ -221,6 +221,15 @@ export function accounting({ clock, start }: Setting): void {
       expect(await claimsOf(ledger)).toMatchObject([{ amount: 100n }])
     })
 
+    test('a claim whose receipt comes after the close is on record', async () => {
+      const { ledger, serve } = await aShop()
+      const channel = aChannel()
+      await serve(channel, 100n)
+      await ledger.markClosed(channel.channelId)
+      await ledger.endClaim({ ...channel, claimed: 100n }, receipt)
+      expect(await claimsOf(ledger)).toMatchObject([{ amount: 100n }])
+    })
+
     test('what others claimed is not', async () => {
       const { ledger, serve } = await aShop()
       const channel = aChannel()
