@@ -272,3 +272,27 @@ test('killed at any step of a settlement: after a restart the books and the chai
   }
   expect(step).toBeGreaterThan(8)
 }, 240_000)
+
+test('a nonce that somebody else left open is filled, so that what comes after it is mined', async () => {
+  const { chain, provider } = fixture
+  const { testClient } = chain
+  let clock = Date.now()
+  const { paywall } = await owing(1, 100_000n, { clock: () => clock })
+  await testClient.setAutomine(false)
+  const before = await sent()
+  const stranger = await chain.walletClient(provider).sendTransaction({ to: provider.address, nonce: before })
+  const claiming = paywall.settlement.claimAll(1n)
+  const { transactions } = paywall.settler
+  await expect.poll(async () => (await transactions.unsettled())[0]?.nonce).toBe(before + 1)
+  await testClient.dropTransaction({ hash: stranger })
+  await testClient.setAutomine(true)
+  clock += 31_000
+  await expect
+    .poll(async () => {
+      await transactions.poll()
+      return transactions.unsettled()
+    })
+    .toEqual([])
+  expect((await claiming).claimed).toHaveLength(1)
+  expect(await sent()).toBe(before + 2)
+})

@@ -6,7 +6,8 @@
 import type { Address, Hex } from 'viem'
 import type { Notebook } from '../ledger/Notebook.ts'
 
-export type Kind = 'claim' | 'claimBatch' | 'claimAndClose' | 'open'
+/** `fill`: a transfer of nothing, for a nonce that would keep the later ones waiting. */
+export type Kind = 'claim' | 'claimBatch' | 'claimAndClose' | 'open' | 'fill'
 
 /** What a transaction takes from a channel: cumulative, base units. */
 export type Take = { readonly channelId: Hex; readonly payAmount: bigint }
@@ -59,6 +60,8 @@ export type Journal = {
   unsettled(): Promise<Entry[]>
   /** All that are kept, by nonce. */
   all(): AsyncGenerator<Entry>
+  /** Drops those that are settled and older than `at` (milliseconds). */
+  prune(at: number): Promise<number>
 }
 
 export const isSettled = ({ state }: Entry) => state === 'final' || state === 'replaced'
@@ -116,6 +119,16 @@ export function createJournal(notebook: Notebook, sender: Address): Journal {
       return entries
     },
     all: () => from(0),
+    async prune(at) {
+      const end = await settledBelow()
+      let dropped = 0
+      for await (const entry of from(0)) {
+        if (entry.nonce >= end || (entry.attempts.at(-1)?.at ?? 0) >= at) break
+        await notebook.write(keyOf(entry.nonce), () => ({ result: undefined, write: null }))
+        dropped += 1
+      }
+      return dropped
+    },
   }
 }
 

@@ -11,11 +11,12 @@ import {
   Deployment,
   DrainError,
   TransactionRevertedError,
+  Usdc,
 } from '@drain/core'
 import type { Hex, LocalAccount, TransactionReceipt } from 'viem'
 import type { ChannelReader } from '../chain/ChannelReader.ts'
-import type { ChannelFacts, ChannelState, Ledger } from '../ledger/Ledger.ts'
-import type { Entry } from './Journal.ts'
+import type { ChannelFacts, ChannelState, ClaimReceipt, Ledger } from '../ledger/Ledger.ts'
+import type { Entry, Take } from './Journal.ts'
 import { type Claim, chargedClaim, isUnderWay, owed, signedClaim } from './plan.ts'
 import { paidBy } from './receipts.ts'
 import type { Transactions } from './Transactions.ts'
@@ -351,27 +352,50 @@ export function createSettlement(options: {
   // --- booking
 
   async function book(entry: Entry, receipt: TransactionReceipt | undefined): Promise<void> {
-    if (entry.takes.length === 0) return
     const paid = receipt ? paidBy(receipt, deployment) : new Map<Hex, never>()
     const gasCost = receipt ? receipt.gasUsed * receipt.effectiveGasPrice : 0n
     const shares = BigInt(paid.size === 0 ? 1 : paid.size)
     let rest = gasCost % shares
-    for (const { channelId, payAmount } of entry.takes) {
-      const state = await ledger.get(channelId)
-      if (!state) continue
-      const payment = paid.get(channelId)
-      if (!payment || !receipt) {
-        await withdraw([channelId])
-        continue
-      }
-      const claimed = payAmount > state.claimed ? payAmount : state.claimed
-      const share = { txHash: receipt.transactionHash, fee: payment.fee, gasCost: gasCost / shares + rest }
-      rest = 0n
-      await ledger.endClaim({ ...state, claimed }, share)
-      if (entry.kind === 'claimAndClose') {
-        await ledger.markClosed(channelId)
-        channels.forget(channelId)
-      }
+    for (const take of entry.takes) {
+      const payment = paid.get(take.channelId)
+      const share = gasCost / shares + (payment ? rest : 0n)
+      if (payment) rest = 0n
+      await ofOne(take.channelId, () =>
+        payment && receipt
+          ? bookPaid(entry, take, { txHash: receipt.transactionHash, fee: payment.fee, gasCost: share })
+          : withdraw([take.channelId]),
+      )
+    }
+  }
+
+  async function bookPaid(
+    { kind }: Entry,
+    { channelId, payAmount }: Take,
+    receipt: ClaimReceipt,
+  ): Promise<void> {
+    const state = await ledger.get(channelId)
+    if (!state) return
+    const claimed = payAmount > state.claimed ? payAmount : state.claimed
+    if (claimed > state.charged && state.claimed < claimed) {
+      const credit = Usdc.display(claimed - state.charged)
+      log(
+        `channel ${channelId} was claimed as it was signed: ${credit} of that are the consumer's unused credit`,
+      )
+    }
+    await ledger.endClaim({ ...state, claimed }, receipt)
+    if (kind === 'claimAndClose') {
+      await ledger.markClosed(channelId)
+      channels.forget(channelId)
+    }
+  }
+
+  /** A channel whose row is damaged, or isn't what it was, must not keep the others from being booked. */
+  async function ofOne(channelId: Hex, work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      if (!(error instanceof DrainError) || !ofOneChannel.includes(error.name)) throw error
+      log(`a claim of channel ${channelId} could not be booked: ${error.code}`)
     }
   }
 
@@ -388,6 +412,7 @@ export function createSettlement(options: {
 }
 
 const rememberedCloses = 10_000
+const ofOneChannel = ['LedgerInvariantError', 'ChannelMismatchError', 'LedgerUsageError']
 
 function notPaid({ kind }: Entry, transactionHash: Hex): DrainError {
   return new TransactionRevertedError(kind, {

@@ -34,6 +34,9 @@ export type Settler = {
 /** How often the chain and the transactions are looked at. The claims have their own interval. */
 const tickMs = 4_000
 const leaseMs = 20_000
+const dayMs = 86_400_000
+/** Settled transactions stay in the journal for so long; what they paid stays in the accounts for good. */
+const keptForDays = 90
 
 export function createSettler(options: {
   account: LocalAccount
@@ -57,9 +60,10 @@ export function createSettler(options: {
     options
   const { notebook } = ledger
   const log = (message: string) => logger.warn(message)
+  const journal = createJournal(notebook, account.address)
   const transactions: Transactions = createTransactions({
     ...{ account, client, deployment, finality, maxGasPrice: options.maxGasPrice, clock: options.clock },
-    journal: createJournal(notebook, account.address),
+    journal,
     book: (entry, receipt) => plain.book(entry, receipt),
   })
   const plain: Settlement = createSettlement({
@@ -86,6 +90,7 @@ export function createSettler(options: {
   let told: Unsettled['problem']
   let dust = 0n
   let isStopped = false
+  let prunedAt = Number.NEGATIVE_INFINITY
   let roundAt = Number.NEGATIVE_INFINITY
   let working: Promise<void> = Promise.resolve()
   let isWaiting = false
@@ -120,6 +125,12 @@ export function createSettler(options: {
     }
   }
 
+  async function forgetOld(): Promise<void> {
+    if (performance.now() - prunedAt < dayMs) return
+    prunedAt = performance.now()
+    await attempt('forgetting old transactions', () => journal.prune(Date.now() - keptForDays * dayMs))
+  }
+
   async function work(isForced: boolean): Promise<void> {
     if (!(await attempt('taking the lead', lease.take))) return
     const beat = setInterval(() => void lease.take().catch(() => {}), leaseMs / 4)
@@ -129,6 +140,7 @@ export function createSettler(options: {
       if (!isForced && performance.now() - roundAt < intervalMs) return
       await claim()
       await look()
+      await forgetOld()
     } finally {
       clearInterval(beat)
     }

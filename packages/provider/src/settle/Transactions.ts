@@ -9,11 +9,11 @@ import {
   keccak256,
   type LocalAccount,
   type PublicClient,
-  parseTransaction,
   type TransactionReceipt,
   TransactionReceiptNotFoundError,
 } from 'viem'
 import { ChainUnavailableError } from '../chain/ChannelReader.ts'
+import { createFeePolicy, type Fees, type Request } from './fees.ts'
 import type { Entry, Journal, Kind, Mined, Take } from './Journal.ts'
 import { isSettled } from './Journal.ts'
 
@@ -27,9 +27,6 @@ export type Call = {
   /** Wei and gas, decided by the caller; by default they are estimated. */
   fees?: Fees | undefined
 }
-
-type Prices = { maxFeePerGas: bigint; maxPriorityFeePerGas: bigint } | { gasPrice: bigint }
-type Fees = Prices & { gas: bigint }
 
 /** Books the outcome of a transaction that can't change any more. Must bear to be called again for the same. */
 export type Book = (entry: Entry, receipt: TransactionReceipt | undefined) => Promise<void>
@@ -67,6 +64,10 @@ export type Unsettled = { entries: readonly Entry[]; problem?: 'gas_price' | 'no
 /** How long a transaction may wait for a block before more is paid for it. */
 const stuckAfterMs = 30_000
 const defaultPatienceMs = 45_000
+/** How often one that waits is sent again, since nodes forget. */
+const sendAgainMs = 5_000
+
+type Head = { number: bigint; count: number; finalCount: number }
 
 export function createTransactions(options: {
   account: LocalAccount
@@ -84,10 +85,15 @@ export function createTransactions(options: {
 }): Transactions {
   const { account, client, deployment, journal, finality, book, clock = Date.now } = options
   const { maxGasPrice = 500_000_000_000n, pollMs = 1_000 } = options
+  const policy = createFeePolicy({ account, client, chainId: deployment.chainId, maxGasPrice })
+  /** When a transaction was sent last, by nonce, and what the node said. */
+  const broadcasts = new Map<number, { hash: Hex; at: number; problem: 'no_gas' | undefined }>()
   let turn: Promise<unknown> = Promise.resolve()
   let polling: Promise<Unsettled> | undefined
   let problem: Unsettled['problem']
   let gasSpent = 0n
+  let sharedHead: Promise<Head> | undefined
+  let headAt = Number.NEGATIVE_INFINITY
 
   async function asking<result>(question: () => Promise<result>): Promise<result> {
     try {
@@ -120,64 +126,45 @@ export function createTransactions(options: {
     return Math.max(counted, journaled)
   }
 
-  async function estimate(request: { account: Hex; to: Hex; data: Hex }): Promise<Fees> {
-    const [estimated, prices, balance] = await Promise.all([
-      client.estimateGas(request),
-      estimateFees(),
-      client.getBalance({ address: account.address }),
-    ])
-    // What a batch takes depends on what happens before it is mined.
-    const gas = (estimated * 5n) / 4n
-    if (balance < gas * priceOf(prices)) {
-      throw new DrainError(
-        'no_gas',
-        `The account ${account.address} has too little of the chain's own coin for gas.`,
-        {
-          action: 'Send it some.',
-        },
-      )
-    }
-    if (priceOf(prices) > maxGasPrice) {
-      throw new DrainError('gas_price', 'Gas costs more than may be paid for it.', {
-        action: 'Wait, or raise maxGasPrice.',
-      })
-    }
-    return { gas, ...prices }
-  }
-
-  /** With one price where the chain has no base fee. */
-  async function estimateFees(): Promise<Prices> {
-    const { baseFeePerGas } = await client.getBlock({ blockTag: 'latest' })
-    if (baseFeePerGas === null) return { gasPrice: await client.getGasPrice() }
-    const { maxFeePerGas, maxPriorityFeePerGas } = await client.estimateFeesPerGas()
-    return { maxFeePerGas, maxPriorityFeePerGas }
-  }
-
-  async function write(call: Call): Promise<Entry> {
-    const { kind, functionName, args, takes } = call
-    const data = encodeFunctionData({ abi: ContractError.looseAbi, functionName, args })
-    const request = { account: account.address, to: deployment.contract, data } as const
-    const fees = call.fees ?? (await asking(() => estimate(request)))
+  /** Writes a transaction down under the first nonce that is free, or the one that it is for. */
+  async function write(
+    { kind, takes }: Pick<Entry, 'kind' | 'takes'>,
+    request: Request,
+    { fees, nonce: wanted }: { fees?: Fees | undefined; nonce?: number } = {},
+  ): Promise<Entry | undefined> {
+    const { to, data } = request
+    const paid = fees ?? (await asking(() => policy.estimate(request)))
     for (;;) {
-      const nonce = await freeNonce()
-      const { to } = request
-      const raw = await account.signTransaction({ chainId: deployment.chainId, to, data, nonce, ...fees })
+      const nonce = wanted ?? (await freeNonce())
+      const call = { chainId: deployment.chainId, to, nonce, ...paid, ...(data && { data }) }
+      const raw = await account.signTransaction(call)
       const attempts = [{ hash: keccak256(raw), raw, at: clock() }]
       const entry: Entry = { nonce, kind, takes, attempts, state: 'pending' }
       if (await journal.add(entry)) return entry
+      if (wanted !== undefined) return undefined
     }
   }
 
-  /** Sends what is written down. Whatever the node says, what counts is the receipt. */
-  async function broadcast({ attempts }: Entry): Promise<string | undefined> {
-    const raw = attempts.at(-1)?.raw
-    if (!raw) return undefined
+  async function writeCall({ kind, functionName, args, takes, fees }: Call): Promise<Entry> {
+    const data = encodeFunctionData({ abi: ContractError.looseAbi, functionName, args })
+    const request = { account: account.address, to: deployment.contract, data }
+    return (await write({ kind, takes }, request, { fees })) as Entry
+  }
+
+  /** Sends what is written down, unless that was just done. Whatever the node says, what counts is the receipt. */
+  async function broadcast({ nonce, attempts }: Entry): Promise<'no_gas' | undefined> {
+    const { raw, hash } = attempts.at(-1) ?? {}
+    const last = broadcasts.get(nonce)
+    if (!raw || !hash || (last?.hash === hash && performance.now() - last.at < sendAgainMs))
+      return last?.problem
+    const sent = { hash, at: performance.now(), problem: undefined as 'no_gas' | undefined }
+    broadcasts.set(nonce, sent)
     try {
       await client.sendRawTransaction({ serializedTransaction: raw })
-      return undefined
     } catch (error) {
-      return /insufficient funds/i.test(String(error)) ? 'no_gas' : 'unsent'
+      if (/insufficient funds/i.test(String(error))) sent.problem = 'no_gas'
     }
+    return sent.problem
   }
 
   async function receiptOf({ attempts }: Entry): Promise<TransactionReceipt | undefined> {
@@ -192,11 +179,21 @@ export function createTransactions(options: {
     return undefined
   }
 
-  type Head = { number: bigint; count: number; finalCount: number }
-
   const noHead: Head = { number: 0n, count: 0, finalCount: 0 }
 
-  async function readHead(): Promise<Head> {
+  /** Whoever waits for a transaction asks for the same. */
+  function readHead(): Promise<Head> {
+    if (performance.now() - headAt < pollMs / 2 && sharedHead) return sharedHead
+    headAt = performance.now()
+    const reading = askForHead()
+    sharedHead = reading
+    reading.catch(() => {
+      if (sharedHead === reading) sharedHead = undefined
+    })
+    return reading
+  }
+
+  async function askForHead(): Promise<Head> {
     const { address } = account
     return asking(async () => {
       const number = await client.getBlockNumber({ cacheTime: 0 })
@@ -216,6 +213,7 @@ export function createTransactions(options: {
   ): Promise<{ entry: Entry; receipt?: TransactionReceipt | undefined; problem?: Unsettled['problem'] }> {
     const receipt = await receiptOf(entry)
     if (receipt) {
+      broadcasts.delete(entry.nonce)
       const mined = minedIn(receipt)
       // Without a finality to wait for, the head may be older than the receipt.
       if (finality > 0n && head.number - receipt.blockNumber < finality) {
@@ -233,6 +231,7 @@ export function createTransactions(options: {
       // Nodes behind one address may differ by a block: only what stays so is believed.
       const again = await receiptOf(entry)
       if (again) return { entry, receipt: again }
+      broadcasts.delete(entry.nonce)
       await book(entry, undefined)
       return { entry: await journal.change(entry.nonce, (now) => turned(now, 'replaced')) }
     }
@@ -247,31 +246,11 @@ export function createTransactions(options: {
     return raiseFees(waiting)
   }
 
-  /** Replaces a transaction that nobody mines by the same one that pays more. Nodes ask for a tenth more at least. */
+  /** Replaces a transaction that nobody mines by the same one that pays more. */
   async function raiseFees(entry: Entry): Promise<{ entry: Entry; problem: Unsettled['problem'] }> {
-    const last = entry.attempts.at(-1)
-    if (!last?.raw) return { entry, problem: 'stuck' }
-    const { to, data, nonce, gas, gasPrice, ...was } = parseTransaction(last.raw)
-    const more = (fee = 0n, now = 0n) => largest((fee * 5n) / 4n + 1n, now)
-    const now = await asking(estimateFees)
-    const prices: Prices =
-      'gasPrice' in now
-        ? { gasPrice: more(gasPrice, now.gasPrice) }
-        : {
-            maxFeePerGas: more(was.maxFeePerGas, now.maxFeePerGas),
-            maxPriorityFeePerGas: more(was.maxPriorityFeePerGas, now.maxPriorityFeePerGas),
-          }
-    if (priceOf(prices) > maxGasPrice) return { entry, problem: 'gas_price' }
-    const raw = await account.signTransaction({
-      ...{
-        chainId: deployment.chainId,
-        to: to as Hex,
-        data: data as Hex,
-        nonce: nonce as number,
-        gas: gas as bigint,
-      },
-      ...prices,
-    })
+    const before = entry.attempts.at(-1)?.raw
+    const raw = before && (await asking(() => policy.raise(before)))
+    if (!raw) return { entry, problem: 'gas_price' }
     const attempt = { hash: keccak256(raw), raw, at: clock() }
     const raised = await journal.change(entry.nonce, (now) =>
       // Another process may have been faster.
@@ -281,6 +260,23 @@ export function createTransactions(options: {
     )
     await broadcast(raised)
     return { entry: raised, problem: 'stuck' }
+  }
+
+  /**
+   * A nonce below those in the journal that nobody uses: somebody else's transaction was waiting under it, and is gone. Nothing of
+   * ours would ever be mined, so a transfer of nothing takes it.
+   */
+  async function fillGap([first]: readonly Entry[], { count }: Head): Promise<void> {
+    if (!first || first.nonce <= count || clock() - (first.attempts[0]?.at ?? 0) < stuckAfterMs) return
+    const { address } = account
+    const pending = await asking(() => client.getTransactionCount({ address, blockTag: 'pending' }))
+    if (pending > count) return
+    const filler = await write(
+      { kind: 'fill', takes: [] },
+      { account: address, to: address },
+      { nonce: count },
+    )
+    if (filler) await broadcast(filler)
   }
 
   async function pollAll(): Promise<Unsettled> {
@@ -294,6 +290,7 @@ export function createTransactions(options: {
       first ??= problem
       if (!isSettled(entry)) left.push(entry)
     }
+    await fillGap(left, head)
     problem = first
     return { entries: left, problem }
   }
@@ -301,10 +298,7 @@ export function createTransactions(options: {
   return {
     simulate,
     async send(call) {
-      const writing = turn.then(
-        () => write(call),
-        () => write(call),
-      )
+      const writing = turn.then(() => writeCall(call))
       turn = writing.catch(() => {})
       const entry = await writing
       await broadcast(entry)
@@ -368,7 +362,3 @@ function minedIn(receipt: TransactionReceipt): Mined {
   const gasCost = gasUsed * effectiveGasPrice
   return { hash, blockNumber, blockHash, succeeded: status === 'success', gasUsed, gasCost }
 }
-
-const priceOf = (prices: Prices) => ('gasPrice' in prices ? prices.gasPrice : prices.maxFeePerGas)
-
-const largest = (a: bigint, b: bigint) => (a > b ? a : b)

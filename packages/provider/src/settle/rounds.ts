@@ -1,6 +1,6 @@
 /** What is done now and then: claims that are worth it, and those of channels that are about to expire. */
 import { Deployment, DrainError, Duration, Usdc } from '@drain/core'
-import type { PublicClient } from 'viem'
+import type { Hex, PublicClient } from 'viem'
 import type { ChannelState, Ledger } from '../ledger/Ledger.ts'
 import type * as Terms from '../verify/Terms.ts'
 import { gasOf, inUsdc, parseNativePrice } from './gasCost.ts'
@@ -31,6 +31,9 @@ const patienceMs = 1_000
 
 /** Rounds that have to fit into the time before an expiry in which nothing is served any more. */
 const roundsPerMargin = 3n
+
+/** A channel that can't be claimed is tried again at least this often. */
+const longestRestMs = 600_000
 
 /**
  * @throws {DrainError} `settle_interval`: too long for the shortest channel.
@@ -84,6 +87,19 @@ export function createRound(options: {
     return (await ledger.get(state.channelId)) ?? state
   }
 
+  /** Channels whose claim failed, with how often, and when they are tried again: nobody is to keep the others waiting. */
+  const resting = new Map<Hex, { failures: number; until: number }>()
+
+  function rest({ claimed, failed }: Claims): void {
+    for (const { channelId } of claimed) resting.delete(channelId)
+    for (const { channelId } of failed) {
+      const failures = (resting.get(channelId)?.failures ?? 0) + 1
+      const ms = Math.min(Number(plan.interval) * 1_000 * 2 ** (failures - 1), longestRestMs)
+      // The first failure may be the node's.
+      resting.set(channelId, { failures, until: failures === 1 ? 0 : performance.now() + ms })
+    }
+  }
+
   return async () => {
     const underWay = await transactions.underWay()
     const worth = { threshold: plan.threshold, minPayout, cost: await claimCost() }
@@ -94,6 +110,7 @@ export function createRound(options: {
     async function* due(): AsyncGenerator<ChannelState> {
       for await (const state of ledger.channels({ unclaimedOver: 0n })) {
         if (underWay.has(state.channelId)) continue
+        if ((resting.get(state.channelId)?.until ?? 0) > performance.now()) continue
         // Announced and in no transaction: whoever did it died before it was sent.
         const reason = judge({ ...state, claiming: 0n }, { ...worth, now: now() })
         if (reason === 'dust') dust += owed({ ...state, claiming: 0n })
@@ -123,6 +140,7 @@ export function createRound(options: {
       claims.failed.push(...signed.failed)
       claims.waiting += signed.waiting
     }
+    rest(claims)
     return { ...claims, dust }
   }
 }

@@ -1,0 +1,80 @@
+/** What transactions pay for gas, and how one that is not mined is made to pay more. */
+import { DrainError } from '@drain/core'
+import { type Hex, type LocalAccount, type PublicClient, parseTransaction } from 'viem'
+
+/** Wei per gas; one price where the chain has no base fee. */
+export type Prices = { maxFeePerGas: bigint; maxPriorityFeePerGas: bigint } | { gasPrice: bigint }
+export type Fees = Prices & { gas: bigint }
+
+/** The account, from where it sends; a call, or a transfer of nothing. */
+export type Request = { account: Hex; to: Hex; data?: Hex | undefined }
+
+export type FeePolicy = {
+  /**
+   * For a transaction that is to be mined soon.
+   * @throws {DrainError} `no_gas`, `gas_price`: nothing should be sent. And whatever the node fails with.
+   */
+  estimate(request: Request): Promise<Fees>
+  /** The same transaction, paying more: signed anew, or `undefined` when that is above what may be paid. */
+  raise(raw: Hex): Promise<Hex | undefined>
+}
+
+export function createFeePolicy(options: {
+  account: LocalAccount
+  client: PublicClient
+  chainId: number
+  /** Wei per gas that is never exceeded. */
+  maxGasPrice: bigint
+}): FeePolicy {
+  const { account, client, chainId, maxGasPrice } = options
+
+  async function current(): Promise<Prices> {
+    const { baseFeePerGas } = await client.getBlock({ blockTag: 'latest' })
+    if (baseFeePerGas === null) return { gasPrice: await client.getGasPrice() }
+    const { maxFeePerGas, maxPriorityFeePerGas } = await client.estimateFeesPerGas()
+    return { maxFeePerGas, maxPriorityFeePerGas }
+  }
+
+  return {
+    async estimate(request) {
+      const [estimated, prices, balance] = await Promise.all([
+        client.estimateGas(request),
+        current(),
+        client.getBalance({ address: request.account }),
+      ])
+      // What a batch takes depends on what happens before it is mined.
+      const gas = (estimated * 5n) / 4n
+      if (priceOf(prices) > maxGasPrice) {
+        throw new DrainError('gas_price', 'Gas costs more than may be paid for it.', {
+          action: 'Wait, or raise maxGasPrice.',
+        })
+      }
+      if (balance < gas * priceOf(prices)) {
+        const message = `The account ${request.account} has too little of the chain's own coin for gas.`
+        throw new DrainError('no_gas', message, { action: 'Send it some.' })
+      }
+      return { gas, ...prices }
+    },
+
+    async raise(raw) {
+      const { to, data, nonce, gas, gasPrice, ...was } = parseTransaction(raw)
+      const now = await current()
+      // Nodes ask for a tenth more at least.
+      const more = (fee = 0n, least = 0n) => largest((fee * 5n) / 4n + 1n, least)
+      const prices: Prices =
+        'gasPrice' in now
+          ? { gasPrice: more(gasPrice, now.gasPrice) }
+          : {
+              maxFeePerGas: more(was.maxFeePerGas, now.maxFeePerGas),
+              maxPriorityFeePerGas: more(was.maxPriorityFeePerGas, now.maxPriorityFeePerGas),
+            }
+      if (priceOf(prices) > maxGasPrice) return undefined
+      const same = { to, data, nonce, gas } as { to: Hex; data?: Hex; nonce: number; gas: bigint }
+      return account.signTransaction({ chainId, ...same, ...prices })
+    },
+  }
+}
+
+const priceOf = (prices: Prices) => ('gasPrice' in prices ? prices.gasPrice : prices.maxFeePerGas)
+
+const largest = (a: bigint, b: bigint) => (a > b ? a : b)
