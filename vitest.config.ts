@@ -47,6 +47,7 @@ export default defineConfig({
           .map((entry) => project(`${parent}/${entry.name}`, entry.name)),
       ),
       project('bench', 'bench'),
+      project('soak', 'soak'),
     ],
   },
 })

@@ -2,24 +2,20 @@
  * How many requests per second a ledger lets through: pairs of `reserve` and `capture`, each on disk before the next step of
  * its request, with 10 to a million channels in store. `node bench/ledger.ts [--quick]`. How and why: `README.md`.
  */
-import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { Database } from 'better-sqlite3'
-import type { Hex } from 'viem'
-import * as Account from '../packages/provider/src/ledger/Account.ts'
-import * as Day from '../packages/provider/src/ledger/Day.ts'
-import type { ChannelFacts, Ledger, LedgerVoucher } from '../packages/provider/src/ledger/Ledger.ts'
+import type { Account } from '../packages/provider/src/ledger/Account.ts'
+import type { Ledger } from '../packages/provider/src/ledger/Ledger.ts'
 import { postgresLedger } from '../packages/provider/src/ledger/postgres.ts'
 import { fromRecord } from '../packages/provider/src/ledger/postgresRows.ts'
 import { sqliteLedger } from '../packages/provider/src/ledger/sqlite.ts'
-import { sqliteRows } from '../packages/provider/src/ledger/sqliteRows.ts'
 import { postgresBin, startPostgres } from '../packages/provider/test/startPostgres.ts'
+import { fillSqlite } from './fillSqlite.ts'
 import { median } from './median.ts'
 import { table } from './table.ts'
+import { channelOf, usedAccount, voucherOf } from './usedAccounts.ts'
 
 const identity = {
   chainId: 31337,
@@ -141,7 +137,7 @@ async function serve(
       const index = Math.floor(Math.random() * channels)
       const count = nextNonce()
       const reserved = await ledger.reserve({
-        channel: channelOf(index),
+        channel: channelOf(index, identity.provider),
         voucher: voucherOf(count),
         quote: 5n,
       })
@@ -163,35 +159,8 @@ function nextNonce(): bigint {
   return BigInt(nonce)
 }
 
-function channelOf(index: number): ChannelFacts {
-  return {
-    channelId: `0x${createHash('sha256').update(String(index)).digest('hex')}`,
-    consumer: `0x${(index + 1).toString(16).padStart(40, '0')}`,
-    provider: identity.provider,
-    deposit: 2n ** 60n,
-    claimed: 0n,
-    expiry: 4_000_000_000n,
-  }
-}
-
-const signatures = Array.from({ length: 64 }, (_, index): Hex => {
-  const hash = createHash('sha512').update(String(index)).digest('hex')
-  return `0x${hash}1b`
-})
-
-function voucherOf(nonce: bigint): LedgerVoucher {
-  return { amount: nonce * 10n, nonce, signature: signatures[Number(nonce % 64n)] ?? '0x' }
-}
-
-/** A channel that was served forty times today. */
-function usedAccount(index: number): Account.Account {
-  const fresh = Account.open(channelOf(index), Date.now())
-  return {
-    ...fresh,
-    ...{ authorized: 400n, charged: 120n, requests: 40n, chargedOn: Day.at(Date.now()) },
-    nonces: { highest: 40n, seen: 2n ** 40n - 1n },
-    ...{ highest: voucherOf(40n), next: voucherOf(13n), claimable: voucherOf(12n) },
-  }
+function* usedAccounts(count: number): Generator<Account> {
+  for (let index = 0; index < count; index++) yield usedAccount(index, identity.provider)
 }
 
 async function sqlite(): Promise<Store> {
@@ -203,17 +172,7 @@ async function sqlite(): Promise<Store> {
     open,
     async prepare(channels) {
       await open('full').close()
-      const database = openFile(path)
-      database.defaultSafeIntegers()
-      // Of what it does here nothing needs to survive, and there is no other way to have a million channels soon.
-      database.pragma('synchronous = OFF')
-      database.pragma('cache_size = -1000000')
-      const rows = sqliteRows(database, identity)
-      database.exec('BEGIN')
-      for (let index = 0; index < channels; index++)
-        rows.write(undefined, { record: { account: usedAccount(index), leases: [] } })
-      database.exec('COMMIT')
-      database.close()
+      fillSqlite(path, identity, usedAccounts(channels))
       if (channels >= 1_000_000) {
         const bytes = statSync(path).size / channels
         console.log(`${channels.toLocaleString('en')} channels of ${bytes.toFixed(0)} bytes each`)
@@ -244,7 +203,7 @@ async function postgres(): Promise<Store | undefined> {
         consumer: __,
         known: ___,
         ...row
-      } = fromRecord({ account: usedAccount(0), leases: [] }, 1n, undefined)
+      } = fromRecord({ account: usedAccount(0, identity.provider), leases: [] }, 1n, undefined)
       const consumer = "decode(lpad(to_hex(i + 1), 40, '0'), 'hex')"
       const values = Object.entries(row).map(([name, value]) => {
         if (name === 'rest') return `overlay('${value}'::bytea PLACING ${consumer} FROM 4 FOR 20)`
@@ -260,12 +219,6 @@ async function postgres(): Promise<Store | undefined> {
     },
     dispose: () => server.close(),
   }
-}
-
-/** The SQLite of the provider: a benchmark has no dependency of its own on it. */
-function openFile(path: string): Database {
-  const require = createRequire(new URL('../packages/provider/package.json', import.meta.url))
-  return new (require('better-sqlite3'))(path)
 }
 
 const round2 = (value: number) => Math.round(value * 100) / 100

@@ -3,8 +3,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 const results = new URL('results.json', import.meta.url)
 const readme = new URL('README.md', import.meta.url)
 
-/** What the figures are meant to reach, at least. */
-const goals: Record<string, number> = {
+/** What the figures are meant to reach, at least or at most. */
+const atLeast: Record<string, number> = {
   verify_native_vs_viem: 22,
   verify_wasm_vs_viem: 7,
   verify_native_vs_raw: 0.7,
@@ -14,6 +14,10 @@ const goals: Record<string, number> = {
   http_402_vs_free: 0.6,
   ledger_1m_vs_10: 0.4,
 }
+const atMost: Record<string, number> = {
+  settle_gas_per_channel: 18_300,
+  recovery_ms: 2_000,
+}
 
 /** Merges figures into `results.json`, flat and sorted, and shows them all in the README's table. */
 export function record(figures: Record<string, number>): void {
@@ -22,12 +26,15 @@ export function record(figures: Record<string, number>): void {
     .map(([key, value]): [string, number] => [key, round(value)])
     .sort(([a], [b]) => (a < b ? -1 : 1))
   writeFileSync(results, `${JSON.stringify(Object.fromEntries(merged), undefined, 2)}\n`)
-  const rows = merged.map(
-    ([key, value]) => `| \`${key}\` | ${value} | ${goals[key] ? `≥ ${goals[key]}` : ''} |`,
-  )
+  const rows = merged.map(([key, value]) => `| \`${key}\` | ${value} | ${goalOf(key)} |`)
   const table = ['| figure | last run | goal |', '|---|---:|---:|', ...rows].join('\n')
   const text = readFileSync(readme, 'utf8')
   writeFileSync(readme, text.replace(/(<!-- results -->)[\s\S]*(<!-- \/results -->)/, `$1\n${table}\n$2`))
+}
+
+function goalOf(key: string): string {
+  if (atLeast[key] !== undefined) return `≥ ${atLeast[key]}`
+  return atMost[key] === undefined ? '' : `≤ ${atMost[key]}`
 }
 
 /** Whole numbers from 100 on, three digits below. */

@@ -25,6 +25,7 @@ const tasks = {
   demo: 'examples/demo/src/index.ts',
   gas: 'scripts/gas.ts',
   bench: 'bench/index.ts',
+  soak: 'soak/index.ts',
   'deploy:local': 'scripts/deploy-local.ts',
 }
 

@@ -49,7 +49,7 @@ export async function createDrainPayer(chain: LocalChain, channels: number): Pro
   }
 }
 
-function privateKeyOf(account: HDAccount): Hex {
+export function privateKeyOf(account: HDAccount): Hex {
   const { privateKey } = account.getHdKey()
   if (!privateKey) throw new Error('An account of the local chain has no key.')
   return bytesToHex(privateKey)

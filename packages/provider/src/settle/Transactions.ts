@@ -284,7 +284,7 @@ export function createTransactions(options: {
     const left: Entry[] = []
     let first: Unsettled['problem']
     // Read once something is there, and not later than the receipts.
-    const head = entries.length > 0 ? await readHead() : noHead
+    const head = entries.length > 0 ? await askForHead() : noHead
     for (const unsettled of entries) {
       const { entry, problem } = await settle(unsettled, head)
       first ??= problem
