@@ -1,4 +1,4 @@
-/** The servers of the README, run as they stand there but for chain and port. */
+/** The servers of the README and of `docs/operating.md`, run as they stand there but for chain, port and paths. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { Usdc, Headers as Wire } from '@drain/core'
 import type { Paywall } from '@drain/provider'
 import type { RunningServer } from '@drain/provider/node'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { type Fixture, startFixture } from './fixture.ts'
 
 let fixture: Fixture
@@ -21,10 +21,12 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-function example(name: string): string {
-  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
-  const code = readme.split(`<!-- example: ${name} -->`)[1]?.match(/```ts\n([\s\S]*?)```/)?.[1]
-  if (!code) throw new Error(`The README has no example "${name}".`)
+afterEach(() => void vi.unstubAllEnvs())
+
+function example(name: string, file = '../README.md'): string {
+  const text = readFileSync(new URL(file, import.meta.url), 'utf8')
+  const code = text.split(`<!-- example: ${name} -->`)[1]?.match(/```ts\n([\s\S]*?)```/)?.[1]
+  if (!code) throw new Error(`${file} has no example "${name}".`)
   return code
 }
 
@@ -46,10 +48,10 @@ const place = () => {
   const { contract, token } = fixture.chain.deployment
   return `chainId: 31337, rpcUrl: '${fixture.chain.rpcUrl}', contractAddress: '${contract}', usdcAddress: '${token}'`
 }
-const account = () => {
-  const key = Buffer.from(fixture.chain.accounts[1].getHdKey().privateKey as Uint8Array).toString('hex')
-  return `import { privateKeyToAccount } from 'viem/accounts'\nexport const account = privateKeyToAccount('0x${key}')\n`
-}
+const key = () =>
+  `0x${Buffer.from(fixture.chain.accounts[1].getHdKey().privateKey as Uint8Array).toString('hex')}`
+const account = () =>
+  `import { privateKeyToAccount } from 'viem/accounts'\nexport const account = privateKeyToAccount('${key()}')\n`
 
 async function expectPaid(server: Server): Promise<void> {
   if (!server.listening) await new Promise((resolve) => server.once('listening', resolve))
@@ -76,6 +78,27 @@ test('node:http, in five lines', async () => {
   await server.close()
   const lines = code.split('\n').filter((line) => line && !line.startsWith('import'))
   expect(lines.length).toBeLessThanOrEqual(5)
+})
+
+test('the server of docs/operating.md', async () => {
+  const { chain } = fixture
+  const { contract, token } = chain.deployment
+  const files = { rpcUrls: join(folder, 'rpc-urls'), adminToken: join(folder, 'admin-token') }
+  writeFileSync(files.rpcUrls, `${chain.rpcUrl}\n`)
+  writeFileSync(files.adminToken, 'a token\n')
+  vi.stubEnv('DRAIN_PRIVATE_KEY', key())
+  const code = substitute(example('server', '../../../docs/operating.md'), {
+    'chainId: 137': `chainId: 31337, contractAddress: '${contract}', usdcAddress: '${token}', log: () => {}`,
+    '/etc/drain/rpc-urls': files.rpcUrls,
+    '/etc/drain/admin-token': files.adminToken,
+    '/var/lib/drain/drain.db': join(folder, 'operating.db'),
+    'port: 3000': 'port: 0',
+  })
+  const { server } = await run<{ server: RunningServer }>('operating.ts', { 'operating.ts': code })
+  await expectPaid(server.server)
+  const metrics = await fetch(`${server.url}/metrics`, { headers: { Authorization: 'Bearer a token' } })
+  expect(metrics.status).toBe(200)
+  await server.close()
 })
 
 test.each(['express', 'fastify', 'hono'])('%s', async (name) => {
