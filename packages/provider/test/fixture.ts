@@ -34,6 +34,8 @@ export type Fixture = {
   open(options?: { amount?: string; duration?: bigint; to?: Hex; from?: LocalAccount }): Promise<OpenChannel>
   /** USDC balance in base units. */
   balance(address: Hex): Promise<bigint>
+  /** What the contract has paid out on a channel, in base units. */
+  claimed(channelId: Hex): Promise<bigint>
   close(): Promise<void>
 }
 
@@ -115,6 +117,15 @@ export async function startFixture(): Promise<Fixture> {
       return paywall
     },
     open,
+    async claimed(channelId) {
+      const [, , , claimed] = await publicClient.readContract({
+        address: deployment.contract,
+        abi: drainChannelAbi,
+        functionName: 'getChannel',
+        args: [channelId],
+      })
+      return claimed
+    },
     balance: (address) =>
       publicClient.readContract({
         address: deployment.token,

@@ -2,7 +2,6 @@
 import { spawnSync } from 'node:child_process'
 import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { drainChannelAbi } from '@drain/core'
 import type { LedgerOpener, Paywall } from '@drain/provider'
 import { postgresLedger } from '@drain/provider/postgres'
 import { sqliteLedger } from '@drain/provider/sqlite'
@@ -40,17 +39,6 @@ async function owing(count: number, owed: bigint, options: Parameters<Fixture['p
   return { paywall, channels, ids: channels.map(({ id }) => id) }
 }
 
-async function claimedOnChain(channelId: Hex): Promise<bigint> {
-  const { deployment, publicClient } = fixture.chain
-  const [, , , claimed] = await publicClient.readContract({
-    address: deployment.contract,
-    abi: drainChannelAbi,
-    functionName: 'getChannel',
-    args: [channelId],
-  })
-  return claimed
-}
-
 async function recordsOf(paywall: Paywall) {
   const records = []
   for await (const record of paywall.ledger.claims()) records.push(record)
@@ -67,7 +55,7 @@ test('many channels are claimed in one transaction, at what they were charged', 
   expect(claimed.map(({ amount }) => amount)).toEqual(ids.map(() => 300_000n))
   expect(await sent()).toBe(before + 1)
   for (const id of ids) {
-    expect(await claimedOnChain(id)).toBe(300_000n)
+    expect(await fixture.claimed(id)).toBe(300_000n)
     expect(await paywall.ledger.get(id)).toMatchObject({ claimed: 300_000n, claiming: 300_000n })
   }
   const records = await recordsOf(paywall)
@@ -129,7 +117,7 @@ test('what the node forgot is sent again, the very same', async () => {
   await expect.poll(async () => (await pool()).pending).toBe(1) // by the one who waits for it
   await testClient.mine({ blocks: 1 })
   expect((await claiming).claimed.map(({ txHash }) => txHash)).toEqual([hash, hash])
-  expect(await claimedOnChain(ids[0] as Hex)).toBe(100_000n)
+  expect(await fixture.claimed(ids[0] as Hex)).toBe(100_000n)
 })
 
 test('a transaction that reverts is resolved: nothing is booked, and it is made again', async () => {
@@ -194,10 +182,10 @@ test('a claim that a reorganisation undoes is sent again, the same, and booked o
 
   await testClient.setAutomine(false)
   await publicClient.request({ method: 'anvil_reorg', params: [1, []] } as never)
-  expect(await claimedOnChain(id)).toBe(0n)
+  expect(await fixture.claimed(id)).toBe(0n)
   expect((await transactions.poll()).entries).toMatchObject([{ state: 'pending' }])
   await testClient.mine({ blocks: 1 })
-  expect(await claimedOnChain(id)).toBe(100_000n)
+  expect(await fixture.claimed(id)).toBe(100_000n)
   // Nothing is claimed twice meanwhile.
   expect(await paywall.settlement.claimAll(1n)).toMatchObject({ claimed: [], pending: [id] })
   expect((await transactions.poll()).entries).toHaveLength(1)
@@ -220,7 +208,7 @@ async function shareKey(ledger: LedgerOpener): Promise<void> {
   const nonces = (await sent()) - before
   expect(nonces).toBeGreaterThan(0)
   for (const id of ids) {
-    expect(await claimedOnChain(id)).toBe(100_000n)
+    expect(await fixture.claimed(id)).toBe(100_000n)
     expect(await one.ledger.get(id)).toMatchObject({ claimed: 100_000n, alarm: false, status: 'open' })
   }
   const records = (await recordsOf(two)).filter(({ channelId }) => ids.includes(channelId))
@@ -281,7 +269,7 @@ test('killed at any step of a settlement: after a restart the books and the chai
     const again = fixture.paywall({ settle, ledger: sqliteLedger(file, { now, log: () => {} }) })
     await again.settler.run()
     for (const id of ids) {
-      expect(await claimedOnChain(id), `killed at step ${step}`).toBe(100_000n)
+      expect(await fixture.claimed(id), `killed at step ${step}`).toBe(100_000n)
       expect(await again.ledger.get(id), `killed at step ${step}`).toMatchObject({
         ...{ claimed: 100_000n, charged: 100_000n, claiming: 100_000n, alarm: false, status: 'open' },
       })

@@ -1,4 +1,3 @@
-import { drainChannelAbi } from '@drain/core'
 import { memoryLedger, type Paywall } from '@drain/provider'
 import type { Hex } from 'viem'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -14,17 +13,6 @@ afterAll(() => fixture?.close())
 
 const ask = (paywall: Paywall, headers: Record<string, string>, quote: bigint, answer?: Promise<Response>) =>
   paywall.handle(new Request('http://p.example/x', { headers }), quote, () => answer ?? new Response('done'))
-
-async function claimedOf(channelId: Hex): Promise<bigint> {
-  const { deployment, publicClient } = fixture.chain
-  const [, , , claimed] = await publicClient.readContract({
-    address: deployment.contract,
-    abi: drainChannelAbi,
-    functionName: 'getChannel',
-    args: [channelId],
-  })
-  return claimed
-}
 
 test('a request that does not end keeps nothing from being claimed before the expiry', async () => {
   let clock = Date.now()
@@ -81,11 +69,11 @@ test('a claim whose place another transaction took is not booked, and is made ag
   await testClient.mine({ blocks: 1 })
   await testClient.setAutomine(true)
   expect(await claim).not.toBe('claimed')
-  expect(await claimedOf(channel.id)).toBe(0n)
+  expect(await fixture.claimed(channel.id)).toBe(0n)
   expect(await paywall.ledger.get(channel.id)).toMatchObject({ claimed: 0n, charged: 500_000n })
 
   expect(await paywall.settlement.claim(channel.id)).toMatchObject({ amount: 500_000n })
-  expect(await claimedOf(channel.id)).toBe(500_000n)
+  expect(await fixture.claimed(channel.id)).toBe(500_000n)
   expect(await publicClient.getTransactionCount({ address: provider.address })).toBeGreaterThan(1)
 })
 
