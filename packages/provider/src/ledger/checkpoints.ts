@@ -34,7 +34,12 @@ export function checkpoints(database: Database) {
     // In the build for `require` there is a `__filename`, in the other an `import.meta`.
     const here = typeof __filename === 'string' ? __filename : import.meta.url
     const sqlite = createRequire(here).resolve('better-sqlite3')
-    const started = new Worker(thread, { eval: true, workerData: { sqlite, file: database.name } })
+    const started = new Worker(thread, {
+      eval: true,
+      // What this process was started with, such as an input type, would be said of that source too.
+      execArgv: [],
+      workerData: { sqlite, file: database.name },
+    })
     started.unref()
     started.on('message', copied)
     started.on('error', giveUp)

@@ -92,11 +92,11 @@ export function createRound(options: {
 
   function rest({ claimed, failed }: Claims): void {
     for (const { channelId } of claimed) resting.delete(channelId)
-    for (const { channelId } of failed) {
+    for (const { channelId, code } of failed) {
+      if (code !== 'not_claimable' && code !== 'transaction_reverted') continue
       const failures = (resting.get(channelId)?.failures ?? 0) + 1
       const ms = Math.min(Number(plan.interval) * 1_000 * 2 ** (failures - 1), longestRestMs)
-      // The first failure may be the node's.
-      resting.set(channelId, { failures, until: failures === 1 ? 0 : performance.now() + ms })
+      resting.set(channelId, { failures, until: performance.now() + ms })
     }
   }
 
@@ -110,9 +110,10 @@ export function createRound(options: {
     async function* due(): AsyncGenerator<ChannelState> {
       for await (const state of ledger.channels({ unclaimedOver: 0n })) {
         if (underWay.has(state.channelId)) continue
-        if ((resting.get(state.channelId)?.until ?? 0) > performance.now()) continue
         // Announced and in no transaction: whoever did it died before it was sent.
         const reason = judge({ ...state, claiming: 0n }, { ...worth, now: now() })
+        // One that is about to end is tried until it has.
+        if (reason !== 'expiring' && (resting.get(state.channelId)?.until ?? 0) > performance.now()) continue
         if (reason === 'dust') dust += owed({ ...state, claiming: 0n })
         else if (reason) waiting.push([state, reason])
         if (waiting.length >= batchSize) yield* take()
