@@ -102,7 +102,7 @@ describe('all is told of', () => {
 
   test('the alarms', () => {
     const table = between(operating, '### Alarms', '### Metrics')
-    const union = between(source('settle/alarms.ts'), 'export type AlarmCode =', 'export type')
+    const union = between(source('ledger/alarms.ts'), 'export type AlarmCode =', 'export type')
     expect(all(table, /^\| `([a-z_]+)` \|/gm)).toEqual(all(union, /'([a-z_]+)'/g))
   })
 

@@ -1,7 +1,7 @@
 import { memoryLedger, type Paywall } from '@drain/provider'
 import type { Hex } from 'viem'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { raiseAlarm } from '../src/settle/alarms.ts'
+import { raiseAlarm } from '../src/ledger/alarms.ts'
 import { type Fixture, startFixture } from './fixture.ts'
 
 let fixture: Fixture

@@ -116,7 +116,7 @@ async function ledgerAt({ ledger, schema }: Whose, log: (message: string) => voi
   }
   const { sqliteLedger } = await import('../ledger/sqlite.ts')
   if (!existsSync(ledger)) throw new LedgerFileError(ledger, 'is gone', { action: 'Start again.' })
-  return sqliteLedger(ledger, { log })
+  return sqliteLedger(ledger, { log, check: 'quick' })
 }
 
 /** `told` resolves when the process is told to end, and keeps it alive until then; a second signal ends it at once. */

@@ -8,6 +8,7 @@ import * as Day from './Day.ts'
 import { ChannelMismatchError, LedgerInvariantError } from './Errors.ts'
 import type {
   ChannelFacts,
+  ChannelFilter,
   ChannelState,
   ChannelStatus,
   IdempotencyKey,
@@ -339,6 +340,19 @@ export function isOver(account: Account, now: number): boolean {
   if (account.expiry >= longAgo) return false
   if (account.status === 'closed') return account.closedAt !== undefined && account.closedAt < longAgo
   return account.charged === 0n && account.claimed === 0n && account.claiming === 0n
+}
+
+/** Whether an account is one of those that are asked for. */
+export function matches(
+  { status, charged, claimed, expiry }: Account,
+  { status: wanted, unclaimedOver, due }: ChannelFilter,
+): boolean {
+  const unclaimed = charged - claimed
+  return (
+    (wanted === undefined || status === wanted) &&
+    (unclaimedOver === undefined || unclaimed > unclaimedOver) &&
+    (due === undefined || unclaimed >= due.unclaimed || expiry <= due.expiry || status !== 'open')
+  )
 }
 
 /** What the vouchers leave for another reservation. */

@@ -257,6 +257,11 @@ export type ChannelFilter = {
   status?: ChannelStatus | undefined
   /** Only channels with `charged - claimed` above this. */
   unclaimedOver?: bigint | undefined
+  /**
+   * Only channels that have a reason to be claimed: `charged - claimed` of at least `unclaimed`, or an `expiry` (Unix seconds) no
+   * later than this, or an end that has begun. With `unclaimedOver`, stores find them without reading the others.
+   */
+  due?: { unclaimed: bigint; expiry: bigint } | undefined
 }
 
 export type LedgerTotals = Record<ChannelStatus | 'alarms', number> &

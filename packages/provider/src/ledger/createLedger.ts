@@ -1,5 +1,7 @@
+import { Usdc } from '@drain/core'
 import type { Address, Hex } from 'viem'
 import * as Account from './Account.ts'
+import { raiseAlarm } from './alarms.ts'
 import { createNotebook } from './createNotebook.ts'
 import * as Day from './Day.ts'
 import { ChannelMismatchError, LedgerUsageError } from './Errors.ts'
@@ -36,6 +38,7 @@ export function createLedger(
 ): Ledger {
   const { log, keepOutcomesMs = Day.milliseconds } = options
   const provider = checkHex('provider', options.identity.provider, 20)
+  const notebook = createNotebook(store)
   checkDuration('outcome is kept', keepOutcomesMs)
 
   type Scene = {
@@ -60,34 +63,40 @@ export function createLedger(
     const channelId = facts ? facts.channelId : checkId(channel as Hex)
     if (facts && facts.provider !== provider)
       throw new ChannelMismatchError(channelId, `provider ${provider}, not ${facts.provider}`)
-    const result = await store.update(channelId, (record, now) => {
-      const known = record ?? (facts && { account: Account.open(facts, now), leases: [] })
-      if (!known) return { result: undefined }
-      const agreed = facts ? Account.agree(known.account, facts) : known.account
-      const lost = facts !== undefined && Account.isUnexplained(agreed, facts.claimed)
-      const found = { account: agreed, leases: known.leases }
-      // What was reserved on lost data may no longer fit into the deposit.
-      const entered = lost || dropLeases ? Account.dropLeases(found) : Account.lapse(found, now)
-      const claimed = lost ? Account.alarm(entered.account, facts.claimed) : entered.account
+    const update = (isTold: boolean) =>
+      store.update(channelId, (record, now) => {
+        const known = record ?? (facts && { account: Account.open(facts, now), leases: [] })
+        if (!known) return { result: undefined }
+        const agreed = facts ? Account.agree(known.account, facts) : known.account
+        const lost = facts !== undefined && Account.isUnexplained(agreed, facts.claimed)
+        // The alarm comes first: who dies in between meets the same facts again, and raises it.
+        if (lost && !isTold)
+          return { result: { unexplained: { claimed: facts.claimed, charged: agreed.charged, at: now } } }
+        const found = { account: agreed, leases: known.leases }
+        // What was reserved on lost data may no longer fit into the deposit.
+        const entered = lost || dropLeases ? Account.dropLeases(found) : Account.lapse(found, now)
+        const claimed = lost ? Account.alarm(entered.account, facts.claimed) : entered.account
 
-      const step = decide({ account: claimed, leases: entered.leases, now })
-      const leases = Account.withLease(step.leases ?? entered.leases, step.lease)
-      const { account, dayEnd } = Account.bookDay(known.account, step.account, now)
-      const ended = { ...step, account }
-      const result = { step: ended, lost, charged: agreed.charged }
-      if (account === record?.account && leases === record.leases) return { result }
-      const write = { record: { account, leases }, dayEnd, outcome: step.outcome, claim: step.claim }
-      Account.assertSound(write.record)
-      return { result, write }
-    })
-    if (result?.lost) {
-      const { channelId, claimed } = result.step.account
-      log(
-        `ALARM: ${claimed} was claimed on channel ${channelId}, but this ledger had charged ${result.charged}. It has lost ` +
-          'data, or another provider uses the same key. The channel is frozen.',
-      )
-    }
-    return result?.step
+        const step = decide({ account: claimed, leases: entered.leases, now })
+        const leases = Account.withLease(step.leases ?? entered.leases, step.lease)
+        const { account, dayEnd } = Account.bookDay(known.account, step.account, now)
+        const ended = { ...step, account }
+        const result = { step: ended }
+        if (account === record?.account && leases === record.leases) return { result }
+        const write = { record: { account, leases }, dayEnd, outcome: step.outcome, claim: step.claim }
+        Account.assertSound(write.record)
+        return { result, write }
+      })
+    const first = await update(false)
+    if (!first || 'step' in first) return first?.step
+    const { claimed, charged, at } = first.unexplained
+    const message =
+      `${Usdc.display(claimed)} of channel ${channelId} were claimed, and this ledger had charged ${Usdc.display(charged)}. ` +
+      'It has lost data, or another provider uses the same key. The channel is frozen.'
+    await raiseAlarm(notebook, { channelId, code: 'overclaimed', message, at })
+    const second = await update(true)
+    log(`ALARM: ${message}`)
+    return second && 'step' in second ? second.step : undefined
   }
 
   async function operate<refusal extends string>(channel: ChannelFacts | Hex, decide: Decide<refusal>) {
@@ -247,7 +256,7 @@ export function createLedger(
       for await (const page of store.claims(checkRange(range))) yield* page
     },
 
-    notebook: createNotebook(store),
+    notebook,
 
     prune: () => store.prune(Account.isOver),
 

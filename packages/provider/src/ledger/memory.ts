@@ -1,5 +1,5 @@
 import type { Hex } from 'viem'
-import { type Account, lapse } from './Account.ts'
+import { type Account, lapse, matches } from './Account.ts'
 import { createLedger } from './createLedger.ts'
 import * as Day from './Day.ts'
 import { LedgerUnavailableError } from './Errors.ts'
@@ -76,13 +76,9 @@ function memoryStore(now: () => number): LedgerStore {
     },
     read: async (channelId) => found(channelId),
     glance: async (channelId) => found(channelId),
-    async *pages({ status, unclaimedOver }) {
+    async *pages(filter) {
       assertOpen()
-      yield accounts().filter(
-        (account) =>
-          (status === undefined || account.status === status) &&
-          (unclaimedOver === undefined || account.charged - account.claimed > unclaimedOver),
-      )
+      yield accounts().filter((account) => matches(account, filter))
     },
     async totals() {
       assertOpen()

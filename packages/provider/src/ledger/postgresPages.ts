@@ -32,8 +32,16 @@ export function postgresPages(
               ORDER BY number LIMIT ${pageSize}
             )
             SELECT (SELECT max(number) FROM page) AS last, page.* FROM (VALUES (1)) AS one LEFT JOIN page
-            ON status = coalesce($2, status) AND ($3::bigint IS NULL OR charged - claimed > $3) ORDER BY number`,
-          values: [after, filter.status ?? null, filter.unclaimedOver?.toString() ?? null],
+            ON status = coalesce($2, status) AND ($3::numeric IS NULL OR charged - claimed > $3::numeric)
+            AND ($4::numeric IS NULL OR charged - claimed >= $4::numeric OR expiry <= $5::numeric OR status <> 'open')
+            ORDER BY number`,
+          values: [
+            after,
+            filter.status ?? null,
+            filter.unclaimedOver?.toString() ?? null,
+            filter.due?.unclaimed.toString() ?? null,
+            filter.due?.expiry.toString() ?? null,
+          ],
         }),
       )
       after = rows[0]?.last ?? null

@@ -40,10 +40,11 @@ export function openSqliteFile(
   options: {
     busyTimeoutMs?: number | undefined
     restored?: 'freeze' | 'trust' | undefined
+    check?: 'full' | 'quick' | undefined
     log: (message: string) => void
   },
 ): { database: Database; mark: () => void } {
-  const { busyTimeoutMs = 5000, restored = 'freeze', log } = options
+  const { busyTimeoutMs = 5000, restored = 'freeze', check = 'full', log } = options
   assertNodeVersion(process.versions.node)
   if (path === '' || path === ':memory:')
     throw new LedgerFileError(`"${path}"`, 'is not a file', { action: 'Name a file, or use memoryLedger.' })
@@ -51,7 +52,7 @@ export function openSqliteFile(
   // In this order: another process may be making the ledger, and its sidecar comes last.
   const wasOpened = existsSync(sidecarOf(file))
   if (!existsSync(file)) create(file, identity, wasOpened)
-  inspect(file, identity, busyTimeoutMs)
+  inspect(file, identity, busyTimeoutMs, check)
   return refusing(file, 'cannot be opened', 'Check its permissions and those of its folder.', () => {
     const database = new SQLite(file, { fileMustExist: true, timeout: busyTimeoutMs })
     try {
@@ -112,7 +113,12 @@ function create(file: string, identity: LedgerIdentity, wasOpened: boolean): voi
  * Refuses a file that isn't a sound ledger of this identity. Reads all of it, since a damaged index would make known
  * channels look new.
  */
-function inspect(file: string, identity: LedgerIdentity, busyTimeoutMs: number): void {
+function inspect(
+  file: string,
+  identity: LedgerIdentity,
+  busyTimeoutMs: number,
+  check: 'full' | 'quick',
+): void {
   refusing(file, 'cannot be read as a ledger', restore, () => {
     // SQLite reads a page that is cut off as if it ended in zeros. Only a log may still hold the rest of it.
     const log = statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0
@@ -130,7 +136,8 @@ function inspect(file: string, identity: LedgerIdentity, busyTimeoutMs: number):
           action: 'Use the version of @drain/provider that wrote it, or a later one.',
         })
       }
-      const integrity = database.pragma('integrity_check(1)', { simple: true })
+      const pragma = check === 'full' ? 'integrity_check(1)' : 'quick_check(1)'
+      const integrity = database.pragma(pragma, { simple: true })
       if (integrity !== 'ok')
         throw new LedgerFileError(file, 'is damaged', {
           action: restore,

@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3'
 import type { Address, Hex } from 'viem'
-import { type Account, assertSound, lapse } from './Account.ts'
+import { type Account, assertSound, lapse, matches } from './Account.ts'
 import * as Day from './Day.ts'
 import { LedgerInvariantError } from './Errors.ts'
 import type {
@@ -87,6 +87,10 @@ export const schema = `
   ) STRICT;
 `
 
+/** A bound that may be more than any row can have. */
+const stored = (bound: bigint) => (bound < largest ? bound : largest)
+const largest = 2n ** 63n - 1n
+
 /** How many rows are read in one go when many are listed: a few milliseconds. */
 const pageSize = 1000
 
@@ -129,9 +133,20 @@ export function sqliteRows(database: Database, { provider }: Pick<LedgerIdentity
         'ORDER BY number',
     )
     .raw()
+  const selectOwingEnd = database
+    .prepare<[bigint, number], bigint | null>(
+      'SELECT max(number) FROM (SELECT number FROM channels WHERE owes = 1 AND number > ? ORDER BY number LIMIT ?)',
+    )
+    .pluck()
   const selectOwing = database
-    .prepare<[bigint, number], Listed>(
-      `SELECT id, ends, ${columns} FROM channels WHERE owes = 1 AND number > ? ORDER BY number LIMIT ?`,
+    .prepare<[bigint, bigint], Listed>(
+      `SELECT id, ends, ${columns} FROM channels WHERE owes = 1 AND number > ? AND number <= ? ORDER BY number`,
+    )
+    .raw()
+  const selectDue = database
+    .prepare<[bigint, bigint, bigint, bigint], Listed>(
+      `SELECT id, ends, ${columns} FROM channels WHERE owes = 1 AND number > ? AND number <= ? ` +
+        "AND (charged - claimed >= ? OR expiry <= ? OR status <> 'open') ORDER BY number",
     )
     .raw()
   const selectEnded = database
@@ -246,21 +261,23 @@ export function sqliteRows(database: Database, { provider }: Pick<LedgerIdentity
      * Goes by the number of the row, so that a portion costs the same however few of its rows match. A damaged row is said to
      * `log` and left out: what is to be claimed on the others must not wait for it.
      */
-    *pages({ status, unclaimedOver }: ChannelFilter, log: (message: string) => void): Generator<Account[]> {
-      const matches = (account: Account) =>
-        (status === undefined || account.status === status) &&
-        (unclaimedOver === undefined || account.charged - account.claimed > unclaimedOver)
+    *pages(filter: ChannelFilter, log: (message: string) => void): Generator<Account[]> {
+      const { status, unclaimedOver, due } = filter
       const sound = skipDamaged((row: Listed) => fromList(row).record.account, {
         name: ([id]) => `channel ${toHex(id)}`,
         log,
       })
-      const toAccounts = (rows: Listed[]) => sound.read(rows).filter(matches)
+      const toAccounts = (rows: Listed[]) => sound.read(rows).filter((account) => matches(account, filter))
       if (unclaimedOver !== undefined && unclaimedOver >= 0n) {
-        for (let after = 0n; ; ) {
-          const rows = selectOwing.all(after, pageSize)
-          yield toAccounts(rows)
-          if (rows.length < pageSize) return sound.end()
-          after = rows.at(-1)?.[2] ?? after
+        for (let after: bigint = 0n; ; ) {
+          const until = selectOwingEnd.get(after, pageSize) ?? undefined
+          if (until === undefined) return sound.end()
+          yield toAccounts(
+            due
+              ? selectDue.all(after, until, stored(due.unclaimed), stored(due.expiry))
+              : selectOwing.all(after, until),
+          )
+          after = until
         }
       }
       const end = last()

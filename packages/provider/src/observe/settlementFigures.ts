@@ -1,9 +1,10 @@
 /** What is to be watched of the settlement, whichever process does it: read from the ledger and its notebook. */
 import { Counter, Gauge, type Registry } from 'prom-client'
+import { type AlarmCode, alarms } from '../ledger/alarms.ts'
 import type { Ledger } from '../ledger/Ledger.ts'
-import { type AlarmCode, alarms } from '../settle/alarms.ts'
 import { isOverdue } from '../settle/plan.ts'
 import type { Transactions } from '../settle/Transactions.ts'
+import * as Terms from '../verify/Terms.ts'
 import { remembered } from './remembered.ts'
 
 export type SettlementFigures = {
@@ -32,7 +33,8 @@ export function createSettlementFigures(options: {
   async function findAtRisk(): Promise<bigint> {
     let atRisk = 0n
     const unclaimedOver = minPayout > 0n ? minPayout - 1n : 0n
-    for await (const state of ledger.channels({ unclaimedOver })) {
+    const due = { unclaimed: 2n ** 62n, expiry: now() + Terms.longestMargin }
+    for await (const state of ledger.channels({ unclaimedOver, due })) {
       if (isOverdue(state, now())) atRisk += state.charged - state.claimed
     }
     return atRisk

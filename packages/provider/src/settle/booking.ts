@@ -4,9 +4,9 @@
  */
 import { type Deployment, DrainError, Usdc } from '@drain/core'
 import type { Hex, PublicClient } from 'viem'
+import { type AlarmCode, hasAlarm, raiseAlarm } from '../ledger/alarms.ts'
 import type { ChannelFacts, ChannelState, Ledger } from '../ledger/Ledger.ts'
 import type { Logger } from '../observe/Log.ts'
-import { type AlarmCode, hasAlarm, raiseAlarm } from './alarms.ts'
 import { asked, readChannel } from './chainReads.ts'
 import type { Claimed, Closed, ContractLog } from './contractLogs.ts'
 import { paidBy } from './receipts.ts'
@@ -73,19 +73,7 @@ export function createBooking(options: {
     const state = await ledger.get(channelId)
     if (state) await ledger.freeze(state)
     forget(channelId)
-    if (facts) await record(facts)
-  }
-
-  async function record(facts: ChannelFacts): Promise<void> {
-    const before = await ledger.get(facts.channelId)
-    const after = await ledger.recordClaimed(facts)
-    if (!after.alarm) return
-    await alarm(
-      after.channelId,
-      'overclaimed',
-      `${Usdc.display(facts.claimed)} of channel ${after.channelId} were claimed, and this ledger had charged ` +
-        `${before && !before.alarm ? Usdc.display(before.charged) : 'less'}. It has lost data. The channel is frozen.`,
-    )
+    if (facts) await ledger.recordClaimed(facts)
   }
 
   async function bookClaim(claim: Claimed, logs: readonly ContractLog[], block: bigint): Promise<void> {
@@ -116,7 +104,7 @@ export function createBooking(options: {
       paid > max(state.charged, state.claiming) ||
       (await hasAlarm(notebook, channelId, 'unknown_claim')) // then nobody else books what it took
     ) {
-      await record({ ...state, claimed: paid })
+      await ledger.recordClaimed({ ...state, claimed: paid })
     }
     const { charged } = (await ledger.markClosed(channelId)) ?? state
     const owed = charged - paid

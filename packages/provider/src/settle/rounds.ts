@@ -2,7 +2,7 @@
 import { Deployment, DrainError, Duration, Usdc } from '@drain/core'
 import type { Hex, PublicClient } from 'viem'
 import type { ChannelState, Ledger } from '../ledger/Ledger.ts'
-import type * as Terms from '../verify/Terms.ts'
+import * as Terms from '../verify/Terms.ts'
 import { gasOf, inUsdc, parseNativePrice } from './gasCost.ts'
 import { judge, owed, type Reason } from './plan.ts'
 import { batchSize, type Claims, type Settlement } from './Settlement.ts'
@@ -108,7 +108,8 @@ export function createRound(options: {
     const expiring: ChannelState[] = []
 
     async function* due(): AsyncGenerator<ChannelState> {
-      for await (const state of ledger.channels({ unclaimedOver: 0n })) {
+      const soon = { unclaimed: plan.threshold, expiry: now() + Terms.longestMargin }
+      for await (const state of ledger.channels({ unclaimedOver: 0n, due: soon })) {
         if (underWay.has(state.channelId)) continue
         // Announced and in no transaction: whoever did it died before it was sent.
         const reason = judge({ ...state, claiming: 0n }, { ...worth, now: now() })

@@ -1,7 +1,8 @@
 /** What a settlement has done and what comes next, from the ledger and its notebook. Changes nothing. */
 import type { Address, Hex, PublicClient } from 'viem'
+import { alarms as alarmsIn } from '../ledger/alarms.ts'
 import type { ChannelState, Ledger, LedgerIdentity } from '../ledger/Ledger.ts'
-import { alarms as alarmsIn } from './alarms.ts'
+import * as Terms from '../verify/Terms.ts'
 import * as Cursor from './Cursor.ts'
 import { createJournal, isSettled } from './Journal.ts'
 import { isOverdue, judge, owed, type Reason, type Worth } from './plan.ts'
@@ -78,7 +79,8 @@ export async function readStatus(options: {
     })
     for (const { channelId } of takes) underWay.add(channelId)
   }
-  for await (const state of ledger.channels({ unclaimedOver: 0n })) {
+  const soon = { unclaimed: worth.threshold, expiry: now + Terms.longestMargin }
+  for await (const state of ledger.channels({ unclaimedOver: 0n, due: soon })) {
     const isMoving = underWay.has(state.channelId)
     const left = isMoving ? state : { ...state, claiming: 0n }
     if (isMoving) report.claiming += state.charged - state.claimed - owed(state)

@@ -33,10 +33,13 @@ export function toJson(terms: Terms) {
   }
 }
 
+/** The longest time before its expiry in which a channel is not served, in seconds. */
+export const longestMargin = 3_600n
+
 /** Seconds before its expiry in which a channel is not served: an hour or a tenth of its time, whichever is less. */
 export function expiryMargin(channel: Channel.Channel, firstSeen: bigint): bigint {
   const tenth = (channel.expiry - firstSeen) / 10n
-  return tenth < 3_600n ? tenth : 3_600n
+  return tenth < longestMargin ? tenth : longestMargin
 }
 
 /**

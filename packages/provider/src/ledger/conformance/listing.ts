@@ -31,6 +31,17 @@ export function listing({ start }: Setting): void {
       expect(await numbers({ status: 'closed' })).toEqual([])
       expect(await numbers({ unclaimedOver: 28n })).toEqual([29])
       expect(await numbers({ unclaimedOver: 29n })).toEqual([])
+      const owing = { unclaimedOver: 0n }
+      const never = 2n ** 80n
+      expect(await numbers({ ...owing, due: { unclaimed: 25n, expiry: 0n } })).toEqual([
+        3, 9, 15, 21, 25, 27, 29,
+      ])
+      expect(await numbers({ ...owing, due: { unclaimed: never, expiry: facts[0]?.expiry ?? 0n } })).toEqual(
+        await numbers(owing),
+      )
+      expect(await numbers({ due: { unclaimed: never, expiry: 0n } })).toEqual(
+        await numbers({ status: 'closing' }),
+      )
       const charged = (29n * 30n) / 2n
       expect(await ledger.totals()).toEqual({
         ...{ open: 20, closing: 10, closed: 0, alarms: 0 },
