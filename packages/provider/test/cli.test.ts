@@ -7,8 +7,9 @@ import { postgresLedger } from '@drain/provider/postgres'
 import { sqliteLedger } from '@drain/provider/sqlite'
 import { toHex } from 'viem'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { parseListenAddress } from '../src/cli/figuresServer.ts'
 import { main } from '../src/cli/main.ts'
-import { raiseAlarm } from '../src/ledger/alarms.ts'
+import { hasAlarm, raiseAlarm } from '../src/ledger/alarms.ts'
 import { aChannel, aVoucher, identity } from '../src/ledger/fixtures.ts'
 import type { Ledger } from '../src/ledger/Ledger.ts'
 import { type Fixture, type OpenChannel, startFixture } from './fixture.ts'
@@ -143,6 +144,13 @@ describe('drain-provider', () => {
       expect(stdout).toContain(`\n${today},${first.channelId},${consumer},1,0.000042,0,0,0,\n`)
       const status = await drain('status', '--ledger', url, '--schema', 'books')
       expect(status).toMatchObject({ code: 0, stdout: expect.stringContaining('earned     0.000042 USDC') })
+      await stored.recordClaimed({ ...first, claimed: 50n })
+      const alarmed = await drain('status', '--ledger', url, '--schema', 'books')
+      expect(alarmed).toMatchObject({ code: 3, stdout: expect.stringContaining('overclaimed') })
+      const cleared = await drain('clear-alarm', '--ledger', url, '--schema', 'books', '--all')
+      expect(cleared).toMatchObject({ code: 0, stderr: '1 alarm was cleared\n' })
+      expect(cleared.stdout).toContain(`overclaimed ${first.channelId}: 0.000050 USDC`)
+      expect(await drain('status', '--ledger', url, '--schema', 'books')).toMatchObject({ code: 0 })
       const nowhere = await drain('export', '--ledger', url, '--schema', 'nobody')
       expect(nowhere).toMatchObject({ code: 1, stdout: '' })
       await stored.close()
@@ -163,7 +171,18 @@ describe('drain-provider', () => {
     [['settle'], 'Name the ledger'],
     [['settle', '--ledger', file, '--chain', 'polygon'], 'is not the id of a chain'],
     [['settle', '--ledger', file, '--provider', '0x12'], '--provider is no address'],
+    [['settle', '--ledger', file, '--max-gas-price', '0'], 'a number of gwei'],
+    [['settle', '--ledger', file, '--max-gas-price', '1e3'], 'a number of gwei'],
+    [['settle', '--ledger', file, '--finality', '-1'], 'argument'],
+    [['settle', '--ledger', file, '--finality', '1.5'], 'a number of blocks'],
+    [['settle', '--ledger', file, '--http', 'http://localhost'], 'port or host:port'],
+    [['settle', '--ledger', file, '--http', '65536'], 'port or host:port'],
+    [['settle', '--ledger', file, '--http', '9464', '--once'], 'leave --once out'],
     [['status', '--json'], 'Name the ledger'],
+    [['clear-alarm', '--all'], 'Name the ledger'],
+    [['clear-alarm', '--ledger', file], 'Name what to clear'],
+    [['clear-alarm', '--ledger', file, '--channel', `0x${'1'.repeat(64)}`, '--all'], 'Name what to clear'],
+    [['clear-alarm', '--ledger', file, '--channel', '0x12'], 'no id of a channel'],
   ])('explains what is wrong with %j', async (args, message) => {
     const { code, stdout, stderr } = await drain(...args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
@@ -281,6 +300,97 @@ describe('drain-provider settle', () => {
     expect(worker.output.stderr).not.toContain(key.slice(2))
   })
 
+  /** Where a worker serves its health. */
+  async function served({ output }: SourceProcess): Promise<{ host: string; port: number }> {
+    const line = () =>
+      output.stderr.split('\n').find((one) => one.includes('serving /health') && one.endsWith('}'))
+    await expect.poll(line).toBeDefined()
+    return JSON.parse(line() ?? '')
+  }
+
+  test('is not well as long as there are alarms that nobody has cleared', async () => {
+    const { file, paywall } = books()
+    await raiseAlarm(paywall.ledger.notebook, { code: 'closed_owing', message: 'test', at: 1 })
+    const health = async (address: string) => {
+      const worker = settle(['--ledger', file, '--http', address])
+      const { host, port } = await served(worker)
+      const { status, reasons } = await (await fetch(`http://${host}:${port}/health`)).json()
+      const metrics = await (await fetch(`http://${host}:${port}/metrics`)).text()
+      worker.child.kill('SIGTERM')
+      expect(await worker.ended, worker.output.stderr).toBe(0)
+      return {
+        status,
+        reasons,
+        count: /^drain_settlement_alarms{code="closed_owing"} (\d)$/m.exec(metrics)?.[1],
+      }
+    }
+    expect(await health('0')).toEqual({ status: 'degraded', reasons: ['alarms'], count: '1' })
+    expect((await drain('clear-alarm', '--ledger', file, '--all')).code).toBe(0)
+    expect(await health('localhost:0')).toEqual({ status: 'ok', reasons: undefined, count: '0' })
+  })
+
+  test.each([
+    ['9464', '127.0.0.1', 9464],
+    ['0.0.0.0:9464', '0.0.0.0', 9464],
+    ['[::1]:0', '::1', 0],
+    ['worker-1.internal:80', 'worker-1.internal', 80],
+  ])('--http %s', (text, host, port) => {
+    expect(parseListenAddress(text)).toEqual({ host, port })
+  })
+
+  test('serves its health and what it counts', async () => {
+    const { file, paywall, charge } = books()
+    const channel = await fixture.open({ amount: '20' })
+    await charge(channel, '11')
+    const options = ['--native-price', '0.5', '--max-gas-price', '300.5', '--finality', '2']
+    const worker = settle(['--ledger', file, '--http', '0', '--interval', '1s', ...options])
+    const { host, port } = await served(worker)
+    expect(host).toBe('127.0.0.1')
+    const get = (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${port}${path}`, init)
+    const metrics = async () => (await get('/metrics')).text()
+
+    await expect.poll(metrics).toContain('drain_transactions_unsettled 1') // mined, and not final yet
+    const balance = /^drain_gas_balance_wei (\S+)$/m.exec(await metrics())?.[1]
+    expect(Number(balance)).toBeGreaterThan(1e18)
+    expect(await metrics()).toContain('drain_claims_total{outcome="failed"} 0')
+    await fixture.chain.testClient.mine({ blocks: 2 })
+    await expect.poll(async () => (await paywall.ledger.get(channel.id))?.claimed).toBe(Usdc.parse('11'))
+    const { chainId } = fixture.chain
+    const health = await get('/health')
+    expect([health.status, await health.json()]).toEqual([
+      200,
+      { status: 'ok', provider: fixture.provider.address, chainId },
+    ])
+    expect((await get('/metrics')).headers.get('content-type')).toContain('text/plain')
+    expect((await get('/v1/admin/stats')).status).toBe(404)
+    expect((await get('/health', { method: 'POST' })).status).toBe(405)
+
+    const second = settle(['--ledger', file, '--http', `127.0.0.1:${port}`])
+    expect(await second.ended).toBe(1)
+    expect(second.output.stderr).toContain('EADDRINUSE')
+    worker.child.kill('SIGTERM')
+    expect(await worker.ended, worker.output.stderr).toBe(0)
+  })
+
+  test('pays no more for gas than it was told to', async () => {
+    const { file, charge } = books()
+    const channel = await fixture.open({ amount: '20' })
+    await charge(channel, '11')
+    const worker = settle(['--ledger', file, '--once', '--max-gas-price', '0.000000001'])
+    expect(await worker.ended, worker.output.stderr).toBe(3)
+    expect(await fixture.claimed(channel.id)).toBe(0n)
+    // A coin that costs a fortune makes every claim dust: ten times its gas is not owed.
+    const dear = ['--native-price', '100000000']
+    const careful = settle(['--ledger', file, '--once', ...dear])
+    expect(await careful.ended, careful.output.stderr).toBe(0)
+    expect(await fixture.claimed(channel.id)).toBe(0n)
+    const status = async (...args: string[]) =>
+      JSON.parse(
+        (await drain('status', '--ledger', file, '--json', '--rpc', fixture.chain.rpcUrl, ...args)).stdout,
+      ).next
+    expect([await status(), await status(...dear)]).toMatchObject([[{ reason: 'threshold' }], []])
+  })
+
   test('refuses a key, a chain or a ledger that is another', async () => {
     const { file, paywall } = books()
     await paywall.ledger.ready()
@@ -374,6 +484,7 @@ describe('drain-provider status', () => {
         needsAttention: false,
         transactions: [],
         alarms: [],
+        clearedAlarms: 0,
         cursor: null,
       },
       next: [rich, poor].map((channel) => ({
@@ -426,6 +537,86 @@ describe('drain-provider status', () => {
     ])
     const { stdout } = await drain('status', '--ledger', file)
     expect(stdout).toContain(`ALARMS\n  2026-02-03T04:05:06.000Z unknown_claim ${channelId}: ${message}\n`)
+  })
+
+  const clear = (...args: string[]) => drain('clear-alarm', '--ledger', file, ...args)
+
+  test('an alarm that somebody has looked at is cleared, while the provider runs, and kept apart', async () => {
+    const at = Date.now()
+    const closed = { channelId: poor.channelId, code: 'closed_owing', message: '1 USDC', at } as const
+    await raiseAlarm(ledger.notebook, closed)
+    const { code, stdout, stderr } = await clear(
+      '--channel',
+      rich.channelId.toUpperCase().replace('0X', '0x'),
+    )
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '1 alarm was cleared\n' })
+    expect(stdout).toMatch(new RegExp(`unknown_claim ${rich.channelId}: 5 USDC were claimed .*\n$`))
+    const left = await statusOf()
+    expect([left.code, left.report.alarms, left.report.clearedAlarms]).toMatchObject([
+      3,
+      [closed.code].map((code) => ({ code })),
+      1,
+    ])
+
+    expect((await clear('--all')).stdout).toContain('closed_owing')
+    expect(await statusOf()).toMatchObject({
+      code: 0,
+      report: { alarms: [], clearedAlarms: 2, needsAttention: false },
+    })
+    expect(await clear('--all')).toMatchObject({ code: 0, stdout: '', stderr: '0 alarms were cleared\n' })
+    const notes = []
+    for await (const { key, text } of ledger.notebook.read('cleared/')) notes.push([key, JSON.parse(text)])
+    expect(notes).toContainEqual([
+      expect.stringMatching(`^cleared/${poor.channelId}/closed_owing/\\d{4}-.*Z$`),
+      { ...closed, clearedAt: expect.any(Number) },
+    ])
+    // It has happened, all the same.
+    expect(await hasAlarm(ledger.notebook, rich.channelId, 'unknown_claim')).toBe(true)
+    expect(await raiseAlarm(ledger.notebook, closed)).toBe(true)
+    await clear('--all')
+  })
+
+  test('what the ledger itself finds is an alarm too, before it acts on it', async () => {
+    const lost = aChannel({ deposit: 5_000_000n, expiry: seconds + 90_000n, claimed: 2_000_000n })
+    const reserved = await ledger.reserve({ channel: lost, voucher: aVoucher(3_000_000n, 1n), quote: 1n })
+    expect(reserved).toMatchObject({ ok: false, code: 'channel_closing' })
+    const { code, report } = await statusOf()
+    expect([code, report.channels.alarms]).toEqual([3, 1])
+    expect(report.alarms).toMatchObject([
+      {
+        channelId: lost.channelId,
+        code: 'overclaimed',
+        message: expect.stringMatching(/^2\.000000 USDC of.*had charged 0\.0/),
+      },
+    ])
+    await clear('--channel', lost.channelId)
+    expect(await statusOf()).toMatchObject({ code: 0, report: { channels: { alarms: 1 }, alarms: [] } })
+    // The same facts again are nothing new; more is.
+    await ledger.recordClaimed(lost)
+    expect((await statusOf()).code).toBe(0)
+    await ledger.recordClaimed({ ...lost, claimed: 2_500_000n })
+    expect((await statusOf()).code).toBe(3)
+    await clear('--all')
+  })
+
+  test('clearing opens no ledger that was copied: the provider still finds it frozen', async () => {
+    const copy = join(folder, 'alarmed.db')
+    await raiseAlarm(ledger.notebook, { code: 'closed_owing', message: 'test', at: 1 })
+    await drain('backup', '--ledger', file, '--out', copy)
+    expect(await drain('clear-alarm', '--ledger', copy, '--all')).toMatchObject({
+      code: 0,
+      stderr: '1 alarm was cleared\n',
+    })
+    expect((await drain('status', '--ledger', copy)).code).toBe(0)
+    expect((await statusOf()).code).toBe(3)
+    const restored = sqliteLedger(copy, { log: () => {} })(identity)
+    expect((await restored.get(rich.channelId))?.status).toBe('closing')
+    await restored.close()
+    await clear('--all')
+
+    const missing = join(folder, 'missing.db')
+    expect(await drain('clear-alarm', '--ledger', missing, '--all')).toMatchObject({ code: 1, stdout: '' })
+    expect(existsSync(missing)).toBe(false)
   })
 
   test('refuses what is no ledger, or another one', async () => {

@@ -158,8 +158,12 @@ test('a transaction that nobody mines is replaced by one that pays more, and boo
   await expect.poll(async () => (await transactions.unsettled()).length).toBe(1)
   const [first] = await transactions.unsettled()
   const was = await publicClient.getTransaction({ hash: first?.attempts[0]?.hash as Hex })
-  await testClient.setNextBlockBaseFeePerGas({ baseFeePerGas: (was.maxFeePerGas ?? 0n) + 1n })
+  await testClient.setNextBlockBaseFeePerGas({ baseFeePerGas: (was.maxFeePerGas ?? 0n) * 2n })
   clock += 31_000
+  // While there are no blocks, nothing is gained by paying more.
+  await expect.poll(async () => (await transactions.poll()).problem).toBe('stuck')
+  expect((await transactions.unsettled())[0]?.attempts).toHaveLength(1)
+  await testClient.mine({ blocks: 1 })
   await expect.poll(async () => (await transactions.unsettled())[0]?.attempts.length).toBe(2)
   await testClient.setAutomine(true)
   await testClient.mine({ blocks: 1 })
@@ -193,6 +197,27 @@ test('a claim that a reorganisation undoes is sent again, the same, and booked o
   expect((await transactions.poll()).entries).toEqual([])
   expect(await paywall.ledger.get(id)).toMatchObject({ claimed: 100_000n })
   expect((await recordsOf(paywall)).map(({ txHash }) => txHash)).toEqual([claimed[0]?.txHash])
+})
+
+test('two transactions that take from one channel are booked in their order, whoever asks for the later one', async () => {
+  const { testClient } = fixture.chain
+  const { paywall, channels, ids } = await owing(1, 100_000n, { finality: 3n })
+  const { transactions } = paywall.settler
+  const { claimed } = await paywall.settlement.claimAll(1n)
+  const request = new Request('http://p.example/x', { headers: (await channels[0]?.voucher(150_000n)) ?? {} })
+  expect((await paywall.handle(request, 50_000n, () => new Response('done'))).status).toBe(200)
+  const closing = await paywall.closeChannel((await lookUp(paywall, ids[0])) as never)
+  if ('rejection' in closing) throw new Error(closing.rejection.code)
+  const close = (await transactions.unsettled()).find(({ kind }) => kind === 'claimAndClose')
+  if (!close) throw new Error('no close')
+  await testClient.mine({ blocks: 3 })
+  // Nobody has looked after the claim since it was mined.
+  await expect.poll(async () => (await transactions.mined(close)).entry.state).toBe('final')
+  await transactions.poll()
+  expect((await recordsOf(paywall)).map(({ txHash, amount }) => [txHash, amount])).toEqual([
+    [claimed[0]?.txHash, 100_000n],
+    [closing.txHash, 50_000n],
+  ])
 })
 
 /** Two paywalls on one ledger send at once; then one of them leads, and books what both have sent. */

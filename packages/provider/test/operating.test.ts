@@ -27,7 +27,7 @@ function between(text: string, from: string, to: string): string {
 
 const commands = operating
   .split('\n')
-  .filter((line) => /^ *(?:ExecStart=.*|- `)?drain-provider [a-z]+ --/.test(line))
+  .filter((line) => /^ *(?:ExecStart=.*|- `)?drain-provider [a-z-]+ --/.test(line))
   .map((line) => line.replace(/^.*?drain-provider /, '').replace(/(?:`| [|>]).*$/, ''))
 
 test.each(commands)('drain-provider %s', async (line) => {
@@ -51,6 +51,7 @@ test.each(commands)('drain-provider %s', async (line) => {
 test('there are commands of each kind', () => {
   expect([...new Set(commands.map((line) => line.split(' ')[0]))].sort()).toEqual([
     'backup',
+    'clear-alarm',
     'export',
     'settle',
     'status',
@@ -76,7 +77,7 @@ describe('what it names exists:', () => {
     between(operating, '## When an open counts', '## What is claimed'),
     /^\| `([a-zA-Z]+)` \|/gm,
   )
-  test.each([...rounds, ...opens, 'minPayout', 'adminToken', 'publicUrl', 'graceMs'])(
+  test.each([...rounds, ...opens, 'minPayout', 'maxGasPrice', 'adminToken', 'publicUrl', 'graceMs'])(
     'the setting %s',
     (name) => {
       expect(operating).toContain(name)

@@ -109,4 +109,13 @@ test('health and metrics tell of money at risk, of alarms and of transactions un
   expect(text).toContain('drain_at_risk_base_units 500000')
   expect(text).toContain('drain_settlement_alarms{code="unknown_claim"} 1')
   expect(text).toContain('drain_transactions_unsettled 1')
+  expect(text).toMatch(/^drain_gas_balance_wei [1-9]/m)
+})
+
+test('a server that does no rounds pays no more for gas than it may either', async () => {
+  const paywall = fixture.paywall({ settle: false, maxGasPrice: 1n })
+  const channel = await fixture.open()
+  expect((await ask(paywall, await channel.voucher(500_000n), 500_000n)).status).toBe(200)
+  await expect(paywall.settlement.claim(channel.id)).rejects.toMatchObject({ code: 'gas_price' })
+  expect(await fixture.claimed(channel.id)).toBe(0n)
 })

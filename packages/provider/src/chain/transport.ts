@@ -93,7 +93,14 @@ export function rpcTransport(input: RpcUrlInput, options: rpcTransport.Options =
         if (Number(await inner.request({ method: 'eth_chainId' })) !== chainId) throw new WrongChainError()
       }
       const request: typeof inner.request = async (args, requestOptions) => {
-        node.chain ??= ask()
+        if (!node.chain) {
+          const asked = ask()
+          node.chain = asked
+          // Whatever it answered, it is asked again.
+          asked.catch(() => {
+            if (node.chain === asked) node.chain = undefined
+          })
+        }
         await node.chain
         return inner.request(args, requestOptions)
       }

@@ -2,24 +2,30 @@
 import type { Writable } from 'node:stream'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { DrainError } from '@drain/core'
-import { type Address, isAddress } from 'viem'
+import { type Address, type Hex, isAddress, parseGwei } from 'viem'
 import * as Day from '../ledger/Day.ts'
 import { exportAccounts } from './exportAccounts.ts'
+import { parseListenAddress } from './figuresServer.ts'
 import { nodesOf } from './nodesOf.ts'
 import { UsageError } from './UsageError.ts'
 
 const usage = `Usage:
   drain-provider settle --ledger <file or postgresql://…> [--chain <id>] [--rpc <url>,…] [--contract <address>] [--usdc <address>]
                         [--provider <address>] [--interval 1m] [--threshold 10] [--min-payout 0.01] [--min-duration 30m]
-                        [--once] [--schema <name>]
+                        [--native-price <USDC>] [--max-gas-price <gwei>] [--finality <blocks>]
+                        [--once | --http [<host>:]<port>] [--schema <name>]
       Claims what the ledger's provider has charged: from the threshold (USDC) on, and always before a channel expires. Beside
       the provider or elsewhere; of several on one ledger, one works. SIGTERM or SIGINT stop it after the round that runs.
       Key: DRAIN_KEYSTORE, with DRAIN_KEYSTORE_PASSWORD_FILE or typed in, or DRAIN_PRIVATE_KEY.
       Nodes: --rpc, DRAIN_RPC_URL, or the file DRAIN_RPC_URL_FILE, which may change meanwhile.
+      --http serves /health and /metrics, on this machine only unless a host is named. Without a token: keep it private.
   drain-provider status --ledger <file or postgresql://…> [--chain <id>] [--rpc <url>,…] [--contract <address>]
-                        [--provider <address>] [--threshold 10] [--min-payout 0.01] [--json] [--schema <name>]
+                        [--provider <address>] [--threshold 10] [--min-payout 0.01] [--native-price <USDC>]
+                        [--json] [--schema <name>]
       What was earned and claimed, what comes next, and what somebody should look at. Changes nothing. For the gas that is left,
       and what is not worth it, name a node as above.
+  drain-provider clear-alarm --ledger <file or postgresql://…> (--channel <id> | --all) [--schema <name>]
+      Clears the alarms of a channel, or all, once somebody has looked. The provider may run meanwhile. Nothing else changes.
   drain-provider export --ledger <file or postgresql://…> [--from YYYY-MM-DD] [--to YYYY-MM-DD]
                         [--format csv|json] [--out <new file>] [--schema <name>]
       Charges, claims and fees in USDC by day (UTC) and channel. The provider may run meanwhile.
@@ -55,11 +61,16 @@ const chainOptions = {
   contract: { type: 'string' },
   provider: { type: 'string' },
 } as const
-const worthOptions = { threshold: { type: 'string' }, 'min-payout': { type: 'string' } } as const
+const worthOptions = {
+  threshold: { type: 'string' },
+  'min-payout': { type: 'string' },
+  'native-price': { type: 'string' },
+} as const
 
 const commands = {
   settle: settleCommand,
   status: statusCommand,
+  'clear-alarm': clearAlarmCommand,
   export: exportCommand,
   backup: backupCommand,
 }
@@ -71,7 +82,7 @@ async function run(args: string[], streams: Streams): Promise<ExitCode> {
     return 0
   }
   if (!Object.hasOwn(commands, command))
-    throw new UsageError('The commands are settle, status, export and backup.')
+    throw new UsageError('The commands are settle, status, clear-alarm, export and backup.')
   return commands[command as keyof typeof commands](rest, streams)
 }
 
@@ -83,14 +94,22 @@ async function settleCommand(args: string[]): Promise<ExitCode> {
     usdc: { type: 'string' },
     interval: { type: 'string' },
     'min-duration': { type: 'string' },
+    'max-gas-price': { type: 'string' },
+    finality: { type: 'string' },
+    http: { type: 'string' },
     once: { type: 'boolean', default: false },
   })
   const { interval, threshold, once } = values
+  const http = values.http === undefined ? undefined : parseListenAddress(values.http)
+  if (http && once) throw new UsageError('--http is for a worker that goes on: leave --once out.')
   const options = {
     ...whose(values),
     usdc: addressOf('usdc', values.usdc),
     rpcUrl: nodesOf(values.rpc),
-    rounds: { interval, threshold },
+    rounds: { interval, threshold, nativePrice: values['native-price'] },
+    maxGasPrice: gasPriceOf(values['max-gas-price']),
+    finality: blocksOf('finality', values.finality),
+    http,
     minPayout: values['min-payout'],
     minDuration: values['min-duration'],
     once,
@@ -109,7 +128,8 @@ async function statusCommand(args: string[], { stdout, stderr }: Streams): Promi
   const { threshold } = values
   const options = {
     ...whose(values),
-    ...{ threshold, minPayout: values['min-payout'], rpcUrl: nodesOf(values.rpc) },
+    ...{ threshold, minPayout: values['min-payout'], nativePrice: values['native-price'] },
+    rpcUrl: nodesOf(values.rpc),
   }
   const log = (message: string) => void stderr.write(`${message}\n`)
   const { readReport } = await import('./readReport.ts')
@@ -117,6 +137,26 @@ async function statusCommand(args: string[], { stdout, stderr }: Streams): Promi
   const report = await readReport(options, log)
   stdout.write(values.json ? `${JSON.stringify(toJson(report), undefined, 2)}\n` : toText(report))
   return needsAttention(report) ? 3 : 0
+}
+
+async function clearAlarmCommand(args: string[], { stdout, stderr }: Streams): Promise<ExitCode> {
+  const values = parse(args, {
+    ...ledgerOptions,
+    channel: { type: 'string' },
+    all: { type: 'boolean', default: false },
+  })
+  const { schema, channel, all } = values
+  if ((channel === undefined) === !all) throw new UsageError('Name what to clear: --channel 0x…, or --all.')
+  if (channel !== undefined && !/^0x[0-9a-fA-F]{64}$/.test(channel))
+    throw new UsageError('--channel is no id of a channel: 0x and 64 hex digits.')
+  const { clearAlarm } = await import('./clearAlarm.ts')
+  const { alarmLine } = await import('./status.ts')
+  const cleared = await clearAlarm({
+    ...{ ledger: ledgerOf(values), schema, channelId: channel as Hex | undefined },
+  })
+  for (const alarm of cleared) stdout.write(`${alarmLine(alarm)}\n`)
+  stderr.write(cleared.length === 1 ? '1 alarm was cleared\n' : `${cleared.length} alarms were cleared\n`)
+  return 0
 }
 
 async function exportCommand(args: string[], streams: Streams): Promise<ExitCode> {
@@ -183,6 +223,18 @@ function addressOf(name: string, value: string | undefined): Address | undefined
   throw new UsageError(
     `--${name} is no address: 0x and 40 hex digits, with the right checksum where it has capitals.`,
   )
+}
+
+function gasPriceOf(gwei: string | undefined): bigint | undefined {
+  if (gwei === undefined) return undefined
+  if (/^\d{1,9}(?:\.\d{1,9})?$/.test(gwei) && parseGwei(gwei) > 0n) return parseGwei(gwei)
+  throw new UsageError(`--max-gas-price is a number of gwei, such as 200, not "${gwei}".`)
+}
+
+function blocksOf(name: string, value: string | undefined): bigint | undefined {
+  if (value === undefined) return undefined
+  if (/^\d{1,6}$/.test(value)) return BigInt(value)
+  throw new UsageError(`--${name} is a number of blocks, such as 64, not "${value}".`)
 }
 
 function codeOf(error: unknown): string | undefined {

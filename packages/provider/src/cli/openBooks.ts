@@ -133,7 +133,7 @@ async function postgresSource(url: string, schema: string, log: (message: string
   }
 }
 
-function toIdentity(name: string, meta: (name: string) => string | undefined): LedgerIdentity {
+export function toIdentity(name: string, meta: (name: string) => string | undefined): LedgerIdentity {
   const [chain, contract, provider] = ['chain', 'contract', 'provider'].map(meta)
   if (chain && contract && provider)
     return { chainId: Number(chain), contract: contract as Address, provider: provider as Address }

@@ -14,6 +14,8 @@ export type ReportOptions = Whose & {
   /** USDC, as the worker has them. Default 10 and 0.01. */
   threshold?: string | undefined
   minPayout?: string | undefined
+  /** What the chain's own coin costs, in USDC, as the worker has it. Default: a high price. */
+  nativePrice?: string | undefined
 }
 
 /**
@@ -31,10 +33,11 @@ export async function readReport(
     const { identity, ledger } = books
     assertIs(identity, options)
     const { rpcUrl } = options
+    const nativePrice = parseNativePrice(options.nativePrice, identity.chainId)
     const client = rpcUrl
       ? createPublicClient({ transport: rpcTransport(rpcUrl, { chainId: identity.chainId }) })
       : undefined
-    const seen = client ? await look(client, identity) : undefined
+    const seen = client ? await look(client, identity, nativePrice) : undefined
     if (client && !seen) log('The node does not answer: what only it knows is left out.')
     const local = BigInt(Math.floor(Date.now() / 1_000))
     return await readStatus({
@@ -51,6 +54,7 @@ export async function readReport(
 async function look(
   client: PublicClient,
   { chainId, contract }: LedgerIdentity,
+  nativePrice: bigint,
 ): Promise<{ time: bigint; cost: bigint } | undefined> {
   const answers = await Promise.all([client.getChainId(), client.getBlock(), client.getGasPrice()]).catch(
     () => undefined,
@@ -67,5 +71,5 @@ async function look(
   )
   const hasBatches = !known || Deployment.has(known, 'claimBatch')
   const gas = hasBatches ? gasOf.batched : gasOf.claim
-  return { time, cost: inUsdc(price * gas, parseNativePrice(undefined, chainId)) }
+  return { time, cost: inUsdc(price * gas, nativePrice) }
 }

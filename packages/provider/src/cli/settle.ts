@@ -9,11 +9,16 @@ import { rpcTransport } from '../chain/transport.ts'
 import { LedgerFileError } from '../ledger/Errors.ts'
 import type { LedgerIdentity, LedgerOpener } from '../ledger/Ledger.ts'
 import { createChainCheck } from '../observe/ChainCheck.ts'
+import { createHealth } from '../observe/Health.ts'
 import { createLogger, type Logger } from '../observe/Log.ts'
+import { createMetrics } from '../observe/Metrics.ts'
+import { observeLedger } from '../observe/observeLedger.ts'
+import { createSettlementFigures } from '../observe/settlementFigures.ts'
 import { finalityOf } from '../settle/finality.ts'
 import { planRounds, type RoundsInput } from '../settle/rounds.ts'
 import { createSettler } from '../settle/Settler.ts'
 import * as Terms from '../verify/Terms.ts'
+import { type ListenAddress, serveFigures } from './figuresServer.ts'
 import { assertIs, type Whose } from './identify.ts'
 import { isPostgres, openBooks } from './openBooks.ts'
 import { loadKey } from './settlementKey.ts'
@@ -26,6 +31,12 @@ export type SettleOptions = Whose & {
   minDuration?: string | undefined
   /** USDC. Default 0.01. */
   minPayout?: string | undefined
+  /** Wei per gas. */
+  maxGasPrice?: bigint | undefined
+  /** Blocks on top of one that can't go away any more. */
+  finality?: bigint | undefined
+  /** Where `/health` and `/metrics` are served. Default: nowhere. */
+  http?: ListenAddress | undefined
   /** One round only. */
   once: boolean
 }
@@ -47,8 +58,31 @@ export async function settle(options: SettleOptions): Promise<boolean> {
   const transport = rpcTransport(rpcUrlOf({ chainId, rpcUrl: options.rpcUrl }), { chainId, log })
   const client = createPublicClient({ chain: chainOf(chainId), transport })
   const deployment = await deploymentOf(identity, options.usdc, client)
-  const ledger = (await ledgerAt(options, log))(identity)
+  const store = (await ledgerAt(options, log))(identity)
+  // Nothing is served here and no voucher verified: of these there is nothing to count.
+  const metrics = createMetrics({
+    ...{ totals: () => store.totals(), chainId, settlement: () => figures },
+    ...{ secp256k1: () => 'none', running: () => [], paused: () => 0 },
+  })
+  const { ledger, lastWrite } = observeLedger(store, metrics, logger)
   const chain = createChainCheck({ client, deployment })
+  const channels = createChannelReader({ client, deployment, provider })
+  const settler = createSettler({
+    ...{ account, client, deployment, ledger, channels, plan, minPayout, metrics, logger },
+    finality: finalityOf(chainId, options.finality).depth,
+    maxGasPrice: options.maxGasPrice,
+  })
+  const { transactions } = settler
+  const figures = createSettlementFigures({
+    ...{ ledger, transactions, client, provider, minPayout, now: channels.now },
+  })
+  let isClosing = false
+  const health = createHealth({
+    ...{ ledger, lastWrite, chain, figures },
+    settlementProblem: () => settler.problem,
+    isClosing: () => isClosing,
+  })
+  let server: Awaited<ReturnType<typeof serveFigures>> | undefined
   try {
     await ledger.ready()
     await chain.check().catch((error) => {
@@ -56,13 +90,14 @@ export async function settle(options: SettleOptions): Promise<boolean> {
       if (!(error instanceof ChainUnavailableError)) throw error
       log('the node does not answer; claims wait for it')
     })
-    const channels = createChannelReader({ client, deployment, provider })
-    const settler = createSettler({
-      ...{ account, client, deployment, ledger, channels, plan, minPayout, logger },
-      finality: finalityOf(chainId).depth,
-      maxGasPrice: options.rounds.maxGasPrice,
-      metrics: { claims() {} },
-    })
+    if (options.http) {
+      server = await serveFigures(options.http, {
+        health,
+        metrics,
+        about: { provider: account.address, chainId },
+      })
+      logger.info('serving /health and /metrics', { host: options.http.host, port: server.port })
+    }
     const stop = onStop()
     logger.info('settling', { provider, chainId, contract })
     if (options.once) await settler.run()
@@ -71,10 +106,12 @@ export async function settle(options: SettleOptions): Promise<boolean> {
       await stop.told
       logger.info('stopping, once the round that runs has ended')
     }
+    isClosing = true
     await settler.stop()
     stop.forget()
     return tell(settler.problem, logger)
   } finally {
+    await server?.close()
     chain.stop()
     await ledger.close()
   }

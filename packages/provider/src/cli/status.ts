@@ -4,8 +4,8 @@ import { formatEther } from 'viem'
 import type { StatusReport } from '../settle/status.ts'
 
 /** Whether somebody has to look: there are alarms, or money may be lost. */
-export function needsAttention({ alarms, channels, atRisk }: StatusReport): boolean {
-  return alarms.length > 0 || channels.alarms > 0 || atRisk > 0n
+export function needsAttention({ alarms, atRisk }: StatusReport): boolean {
+  return alarms.length > 0 || atRisk > 0n
 }
 
 /** As JSON: USDC and the chain's coin as decimal strings, times as ISO dates. */
@@ -30,6 +30,7 @@ export function toJson(report: StatusReport) {
     alarms: alarms.map(({ channelId = null, code, message, at }) => ({
       ...{ channelId, code, message, at: new Date(at).toISOString() },
     })),
+    clearedAlarms: report.clearedAlarms,
     cursor: cursor ? { block: cursor.block.toString(), behind: cursor.behind?.toString() ?? null } : null,
   }
 }
@@ -66,15 +67,15 @@ export function toText(report: StatusReport): string {
     ...section('next', next, ({ channelId, amount, reason, expiry }) => {
       return `${Usdc.format(amount)} USDC of ${channelId}: ${reason}, expiry ${toDate(Number(expiry))}`
     }),
-    ...(channels.alarms > 0 && alarms.length === 0
-      ? ['', `ALARM: more was claimed than this ledger charged, on ${count(channels.alarms, 'channel')}.`]
-      : []),
-    ...section('ALARMS', alarms, ({ channelId, code, message, at }) => {
-      const where = channelId ? ` ${channelId}` : ''
-      return `${new Date(at).toISOString()} ${code}${where}: ${message}`
-    }),
+    ...section('ALARMS', alarms, alarmLine),
     '',
   ].join('\n')
+}
+
+/** An alarm as a line of text. */
+export function alarmLine({ channelId, code, message, at }: StatusReport['alarms'][number]): string {
+  const where = channelId ? ` ${channelId}` : ''
+  return `${new Date(at).toISOString()} ${code}${where}: ${message}`
 }
 
 function* section<item>(

@@ -154,11 +154,13 @@ export function createPaywall(config: PaywallConfig): Paywall {
   const settler = createSettler({
     ...{ account, client, deployment, ledger, channels, plan, minPayout, metrics, logger, clock },
     finality,
-    maxGasPrice: config.settle ? config.settle.maxGasPrice : undefined,
+    maxGasPrice: config.maxGasPrice,
     running: running.on,
   })
   const { settlement, transactions, drain } = settler
-  const figures = createSettlementFigures({ ledger, transactions, minPayout, now: channels.now })
+  const figures = createSettlementFigures({
+    ...{ ledger, transactions, client, provider, minPayout, now: channels.now },
+  })
   const closeChannel = createChannelCloser({ drain, settlement })
 
   const publicOrigin = config.publicUrl === undefined ? undefined : new URL(config.publicUrl).origin

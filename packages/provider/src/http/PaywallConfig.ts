@@ -53,6 +53,11 @@ export type PaywallConfig = {
    */
   settle?: RoundsInput | false | undefined
   /**
+   * Wei per gas that claims and closes may pay: while gas costs more, they wait. Only for channels that are about to end it may be
+   * more, up to half of what would be lost. Default 500 gwei. What is relayed has a limit of its own.
+   */
+  maxGasPrice?: bigint | undefined
+  /**
    * Takes what the operator should know: a pino logger, or a function that gets it as text. Default: JSON lines on stderr, at the
    * level of `LOG_LEVEL` (`info`).
    */

@@ -35,13 +35,13 @@ export function createAdminRoutes(
 
   async function claim(request: Request): Promise<Response> {
     const force = new URL(request.url).searchParams.get('force') === 'true'
-    const { claimed, failed, waiting } = await settlement.claimAll(force ? 1n : Usdc.parse('10'))
+    const { claimed, pending, failed, waiting } = await settlement.claimAll(force ? 1n : Usdc.parse('10'))
     const transactions = claimed.map(({ channelId, amount, txHash }) => ({
       channelId,
       amount: Usdc.format(amount),
       txHash,
     }))
-    return Response.json({ claimed: transactions, failed, waiting: Usdc.format(waiting) }, noStore)
+    return Response.json({ claimed: transactions, pending, failed, waiting: Usdc.format(waiting) }, noStore)
   }
 
   async function stats(): Promise<Response> {

@@ -247,7 +247,7 @@ export function createOpenRelay(
     const budgeted = budget.takeTransaction(opening.consumer)
     if (!budgeted.ok) return tooMany(budgeted.retryAfterSeconds)
     const { functionName, args } = call
-    const fees = { gas, maxFeePerGas, maxPriorityFeePerGas }
+    const fees = { gas, maxFeePerGas, maxPriorityFeePerGas, limit: maxGasPrice }
     const entry = await transactions.send({ kind: 'open', functionName, args, takes: [], fees })
     remember(pending, channelId, entry)
     return entry

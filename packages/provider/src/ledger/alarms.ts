@@ -61,9 +61,9 @@ export async function clearAlarms(
     channelId ? `${raised}${channelId.toLowerCase()}/` : raised,
   )) {
     const alarm = JSON.parse(text) as Alarm
-    const time = new Date(at).toISOString()
-    // In this order: who dies in between leaves it twice, never nowhere.
-    await notebook.write(`${cleared}${key.slice(raised.length)}/${time}`, () => ({
+    // Under when it was raised, so that clearing it twice at once keeps it once. Who dies in between leaves it in both places.
+    const since = new Date(alarm.at).toISOString()
+    await notebook.write(`${cleared}${key.slice(raised.length)}/${since}`, () => ({
       result: undefined,
       write: JSON.stringify({ ...alarm, clearedAt: at }),
     }))

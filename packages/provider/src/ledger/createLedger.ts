@@ -63,10 +63,15 @@ export function createLedger(
     const channelId = facts ? facts.channelId : checkId(channel as Hex)
     if (facts && facts.provider !== provider)
       throw new ChannelMismatchError(channelId, `provider ${provider}, not ${facts.provider}`)
+    type Attempt = {
+      step?: Account.Step<refusal>
+      /** Facts that only lost data explains, of which no alarm tells yet: nothing was written. */
+      unexplained?: { claimed: bigint; charged: bigint; at: number }
+    }
     const update = (isTold: boolean) =>
-      store.update(channelId, (record, now) => {
+      store.update<Attempt>(channelId, (record, now) => {
         const known = record ?? (facts && { account: Account.open(facts, now), leases: [] })
-        if (!known) return { result: undefined }
+        if (!known) return { result: {} }
         const agreed = facts ? Account.agree(known.account, facts) : known.account
         const lost = facts !== undefined && Account.isUnexplained(agreed, facts.claimed)
         // The alarm comes first: who dies in between meets the same facts again, and raises it.
@@ -80,23 +85,22 @@ export function createLedger(
         const step = decide({ account: claimed, leases: entered.leases, now })
         const leases = Account.withLease(step.leases ?? entered.leases, step.lease)
         const { account, dayEnd } = Account.bookDay(known.account, step.account, now)
-        const ended = { ...step, account }
-        const result = { step: ended }
+        const result = { step: { ...step, account } }
         if (account === record?.account && leases === record.leases) return { result }
         const write = { record: { account, leases }, dayEnd, outcome: step.outcome, claim: step.claim }
         Account.assertSound(write.record)
         return { result, write }
       })
-    const first = await update(false)
-    if (!first || 'step' in first) return first?.step
-    const { claimed, charged, at } = first.unexplained
+    const { step, unexplained } = await update(false)
+    if (!unexplained) return step
+    const { claimed, charged, at } = unexplained
     const message =
       `${Usdc.display(claimed)} of channel ${channelId} were claimed, and this ledger had charged ${Usdc.display(charged)}. ` +
       'It has lost data, or another provider uses the same key. The channel is frozen.'
     await raiseAlarm(notebook, { channelId, code: 'overclaimed', message, at })
-    const second = await update(true)
+    const told = await update(true)
     log(`ALARM: ${message}`)
-    return second && 'step' in second ? second.step : undefined
+    return told.step
   }
 
   async function operate<refusal extends string>(channel: ChannelFacts | Hex, decide: Decide<refusal>) {

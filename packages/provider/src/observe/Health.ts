@@ -23,6 +23,8 @@ export type HealthReason =
   | 'no_gas'
   /** A transaction isn't mined, though more was paid for it. */
   | 'stuck'
+  /** What a transaction was to bring about is there, and its receipt isn't. */
+  | 'no_receipt'
   /** Channels are close to their expiry, or past it, and what they owe was not claimed in the rounds before. */
   | 'claims_overdue'
   /** Something happened that somebody has to look at: `drain-provider status` tells. */
@@ -48,7 +50,7 @@ export function createHealth(provider: {
   lastWrite: () => LastWrite | undefined
   chain: Pick<ChainCheck, 'problem' | 'watch'>
   /** What keeps claims from being paid. */
-  settlementProblem: () => 'claims_failing' | 'gas_price' | 'no_gas' | 'stuck' | undefined
+  settlementProblem: () => 'claims_failing' | 'gas_price' | 'no_gas' | 'stuck' | 'no_receipt' | undefined
   isClosing: () => boolean
   figures: Pick<SettlementFigures, 'atRisk' | 'alarms'>
 }): Health {

@@ -146,14 +146,6 @@ export function createMetrics(source: {
     },
   })
   new Gauge({
-    name: 'drain_alarms',
-    help: 'Channels that were paid out more than the ledger knows of.',
-    registers,
-    async collect() {
-      this.set((await latest())?.alarms ?? Number.NaN)
-    },
-  })
-  new Gauge({
     name: 'drain_unclaimed_base_units',
     help: 'Charged and not claimed yet, in base units of USDC.',
     registers,

@@ -19,8 +19,9 @@ export function observeSettlement(
 
   function count({ claimed, failed }: Claims): void {
     for (const claim of claimed) paid(claim)
+    // Also when there was nothing to claim: another process may have claimed what failed here.
+    isFailing = failed.length > 0
     for (const { channelId, code } of failed) {
-      isFailing = true
       metrics.claims('failed')
       logger.warn('a claim failed', { channelId, code })
     }

@@ -1,5 +1,6 @@
 /** What is to be watched of the settlement, whichever process does it: read from the ledger and its notebook. */
 import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Address, PublicClient } from 'viem'
 import { type AlarmCode, alarms } from '../ledger/alarms.ts'
 import type { Ledger } from '../ledger/Ledger.ts'
 import { isOverdue } from '../settle/plan.ts'
@@ -16,19 +17,25 @@ export type SettlementFigures = {
   unsettled(): Promise<number | undefined>
   /** Wei, by transactions that this process has booked. */
   gasSpent(): bigint
+  /** Wei that the account has for gas. Undefined while no node says. */
+  gasBalance(): Promise<bigint | undefined>
 }
 
 const keptMs = 30_000
+/** How long figures wait for a node. */
+const patienceMs = 3_000
 
 export function createSettlementFigures(options: {
   ledger: Pick<Ledger, 'channels' | 'notebook'>
   transactions: Pick<Transactions, 'unsettled' | 'gasSpent'>
+  client: Pick<PublicClient, 'getBalance'>
+  provider: Address
   /** Base units: less than this is not worth a claim. */
   minPayout: bigint
   /** Unix seconds. */
   now: () => bigint
 }): SettlementFigures {
-  const { ledger, transactions, minPayout, now } = options
+  const { ledger, transactions, client, provider, minPayout, now } = options
 
   async function findAtRisk(): Promise<bigint> {
     let atRisk = 0n
@@ -47,11 +54,22 @@ export function createSettlementFigures(options: {
   }
 
   const unknown = () => undefined
+
+  async function askBalance(): Promise<bigint | undefined> {
+    let impatience: ReturnType<typeof setTimeout> | undefined
+    const waited = new Promise<undefined>((resolve) => {
+      impatience = setTimeout(() => resolve(undefined), patienceMs)
+    })
+    const balance = client.getBalance({ address: provider }).catch(unknown)
+    return Promise.race([balance, waited]).finally(() => clearTimeout(impatience))
+  }
+
   return {
     atRisk: remembered(keptMs, () => findAtRisk().catch(unknown)),
     alarms: remembered(keptMs, () => countAlarms().catch(unknown)),
     unsettled: () => transactions.unsettled().then(({ length }) => length, unknown),
     gasSpent: () => transactions.gasSpent,
+    gasBalance: remembered(keptMs, askBalance),
   }
 }
 
@@ -92,6 +110,14 @@ export function registerSettlement(registers: Registry[], figures: () => Settlem
     collect() {
       this.reset()
       this.inc(Number(figures().gasSpent()))
+    },
+  })
+  new Gauge({
+    name: 'drain_gas_balance_wei',
+    help: "What the provider's account has for gas, in wei. Asked of a node at most every half minute.",
+    registers,
+    async collect() {
+      this.set(Number((await figures().gasBalance()) ?? Number.NaN))
     },
   })
 }

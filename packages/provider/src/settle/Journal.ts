@@ -15,7 +15,7 @@ export type Take = { readonly channelId: Hex; readonly payAmount: bigint }
 /** One signed form of a transaction; the others under its nonce differ in their fees. `at`: milliseconds. */
 export type Attempt = {
   readonly hash: Hex
-  /** Left out once the transaction is settled. */
+  /** Of the latest only, until the transaction is settled. */
   readonly raw?: Hex | undefined
   readonly at: number
 }
@@ -41,6 +41,8 @@ export type Entry = {
   readonly kind: Kind
   readonly takes: readonly Take[]
   readonly attempts: readonly Attempt[]
+  /** Wei per gas that no attempt may pay more than. */
+  readonly limit: bigint
   readonly state: State
   readonly mined?: Mined | undefined
 }
@@ -48,6 +50,11 @@ export type Entry = {
 export type Journal = {
   /** Whether the entry is now the one of its nonce. `false`: the nonce is taken. */
   add(entry: Entry): Promise<boolean>
+  /**
+   * Puts an entry in the place of one that was settled, of a block that went away though it could not. `false`: there is none, or
+   * it isn't settled.
+   */
+  replace(entry: Entry): Promise<boolean>
   get(nonce: number): Promise<Entry | undefined>
   /**
    * Puts what `change` makes of an entry in its place, in one step; what it returns `undefined` for stays. Resolves with the
@@ -87,6 +94,21 @@ export function createJournal(notebook: Notebook, sender: Address): Journal {
       notebook.write(keyOf(entry.nonce), (text) =>
         text === undefined ? { result: true, write: encode(entry) } : { result: false },
       ),
+    async replace(entry) {
+      const isReplaced = await notebook.write(keyOf(entry.nonce), (text) =>
+        text !== undefined && isSettled(decode(text))
+          ? { result: true, write: encode(entry) }
+          : { result: false },
+      )
+      if (isReplaced) {
+        await notebook.write(settledKey, (text) =>
+          Number(text ?? 0) > entry.nonce
+            ? { result: undefined, write: String(entry.nonce) }
+            : { result: undefined },
+        )
+      }
+      return isReplaced
+    },
     async get(nonce) {
       for await (const entry of from(nonce)) return entry.nonce === nonce ? entry : undefined
       return undefined

@@ -13,12 +13,13 @@ import {
   TransactionRevertedError,
   Usdc,
 } from '@drain/core'
-import type { Hex, LocalAccount, TransactionReceipt } from 'viem'
+import { BaseError, type Hex, type LocalAccount, type TransactionReceipt } from 'viem'
 import type { ChannelReader } from '../chain/ChannelReader.ts'
 import type { ChannelFacts, ChannelState, ClaimReceipt, Ledger } from '../ledger/Ledger.ts'
+import { gasOf, inUsdc, inWei } from './gasCost.ts'
 import type { Entry, Take } from './Journal.ts'
-import { type Claim, chargedClaim, isUnderWay, owed, signedClaim } from './plan.ts'
-import { paidBy } from './receipts.ts'
+import { type Claim, chargedClaim, isExpiring, isUnderWay, owed, signedClaim } from './plan.ts'
+import { hasClosed, paidBy } from './receipts.ts'
 import type { Transactions } from './Transactions.ts'
 
 /** How a channel ends: settled by the provider (`txHash`), or left to the consumer's `cooperativeClose` (`signature`). */
@@ -64,6 +65,8 @@ export type Settlement = {
   claimAll(threshold: bigint): Promise<Claims>
   /** Books the outcome of a transaction that can't change any more. */
   book(entry: Entry, receipt: TransactionReceipt | undefined): Promise<void>
+  /** Whether the chain shows for good that a transaction has paid. */
+  hasHappened(entry: Entry): Promise<boolean>
 }
 
 /** Claims in one transaction: the gas of more is near what blocks of small chains take. */
@@ -82,12 +85,22 @@ export function createSettlement(options: {
   finality: bigint
   /** Base units. */
   minPayout: bigint
+  /** Base units for one coin of the chain. */
+  nativePrice: bigint
+  /** Wei per gas, at the moment. @throws whatever the node fails with */
+  gasPrice: () => Promise<bigint>
+  /** Unix seconds. */
+  now: () => bigint
   log: (message: string) => void
 }): Settlement {
-  const { account, deployment, ledger, channels, transactions, finality, minPayout, log } = options
+  const { account, deployment, ledger, channels, transactions, finality, minPayout, nativePrice, now, log } =
+    options
   const hasBatches = Deployment.has(deployment, 'claimBatch')
   /** Transactions of the latest closes, for their repeats. */
   const closes = new Map<Hex, Hex>()
+
+  /** Channels for which this process is about to send something. */
+  const announcing = new Set<Hex>()
 
   type Due = { state: ChannelState; claim: Claim }
 
@@ -106,6 +119,12 @@ export function createSettlement(options: {
     return Channel.exists(latest) ? { ...latest, channelId, claimed: 0n } : undefined
   }
 
+  /** Base units that a close costs in gas; nothing while the node doesn't say. */
+  async function closeCost(): Promise<bigint> {
+    const price = await options.gasPrice().catch(() => 0n)
+    return inUsdc(price * gasOf.claim, nativePrice)
+  }
+
   // --- closing
 
   async function close(channelId: Hex): Promise<Closing> {
@@ -119,15 +138,17 @@ export function createSettlement(options: {
     const closing = { channelId, finalAmount, signature: await account.signTypedData(authorization) }
     const txHash = closes.get(channelId)
     if (txHash) return { ...closing, txHash }
-    const isWorthIt = finalAmount > claimed && finalAmount - claimed >= minPayout
-    if (status === 'closed' || !isWorthIt || !Deployment.has(deployment, 'claimAndClose')) return closing
+    const payout = finalAmount - claimed
+    const isPossible = status !== 'closed' && payout > 0n && payout >= minPayout
+    if (!isPossible || !Deployment.has(deployment, 'claimAndClose')) return closing
     try {
+      if (payout <= (await closeCost())) return closing
       const hash = await claimAndClose(channelId)
       return hash ? { ...closing, txHash: hash } : closing
     } catch (error) {
       // The consumer can close with the signature; whichever comes first, the amounts are the same.
       log(`channel ${channelId} was not settled: ${codeOf(error)}`)
-      if (error instanceof ChannelNotFoundError) await recordGone(channelId)
+      if (error instanceof ChannelNotFoundError) channels.forget(channelId)
       return closing
     }
   }
@@ -137,7 +158,8 @@ export function createSettlement(options: {
     const entry = (await closeUnderWay(channelId)) ?? (await sendClose(channelId))
     const { receipt } = await transactions.mined(entry)
     if (!receipt) return undefined
-    if (!paidBy(receipt, deployment).has(channelId)) throw notPaid(entry, receipt.transactionHash)
+    // Paid nothing when a claim before it has paid all; what counts here is the close.
+    if (!hasClosed(receipt, deployment, channelId)) throw notPaid(entry, receipt.transactionHash)
     channels.forget(channelId)
     closes.set(channelId, receipt.transactionHash)
     const [oldest] = closes.keys()
@@ -151,8 +173,13 @@ export function createSettlement(options: {
     const args = [channelId, highest.amount, highest.nonce, finalAmount, highest.signature]
     const call = { kind: 'claimAndClose', functionName: 'claimAndClose', args } as const
     await transactions.simulate(call, channelId)
-    await ledger.beginClaim(channelId, finalAmount)
-    return transactions.send({ ...call, takes: [{ channelId, payAmount: finalAmount }] })
+    announcing.add(channelId)
+    try {
+      await ledger.beginClaim(channelId, finalAmount)
+      return await transactions.send({ ...call, takes: [{ channelId, payAmount: finalAmount }] })
+    } finally {
+      announcing.delete(channelId)
+    }
   }
 
   async function closeUnderWay(channelId: Hex): Promise<Entry | undefined> {
@@ -160,18 +187,15 @@ export function createSettlement(options: {
     return entries.find(({ kind, takes }) => kind === 'claimAndClose' && takes[0]?.channelId === channelId)
   }
 
-  /** A channel that is not on chain, if that is so for good. */
-  async function recordGone(channelId: Hex): Promise<void> {
-    channels.forget(channelId)
-    if (!(await atFinality(channelId))) await ledger.markClosed(channelId)
-  }
-
   // --- claiming
 
   /** A channel without announcements that a dead process has left behind; `undefined` while a claim is on its way. */
   async function free(state: ChannelState, underWay: ReadonlySet<Hex>): Promise<ChannelState | undefined> {
-    if (underWay.has(state.channelId)) return undefined
+    const { channelId } = state
+    if (underWay.has(channelId) || announcing.has(channelId)) return undefined
     if (!isUnderWay(state)) return state
+    // By now it may have been sent, by this process or another.
+    if ((await transactions.underWay()).has(channelId) || announcing.has(channelId)) return undefined
     await withdraw([state.channelId])
     return ledger.get(state.channelId)
   }
@@ -192,16 +216,14 @@ export function createSettlement(options: {
     for (const channelId of channelIds) {
       const [state, facts] = [await ledger.get(channelId), await atFinality(channelId)]
       if (facts) await ledger.endClaim(facts)
-      else if (state) {
-        await ledger.endClaim(state)
-        await recordGone(channelId)
-      }
+      // Whether it is gone for good, the chain's events will tell: this node may only be behind.
+      else if (state) await ledger.endClaim(state)
     }
   }
 
   /** Sends one transaction for channels that were announced; those that can't be paid are left out and reported. */
   async function send(dues: readonly Due[], claims: Claims): Promise<Entry | undefined> {
-    const payable = hasBatches && dues.length > 1 ? await payableOf(dues, claims) : dues
+    const payable = hasBatches ? await payableOf(dues, claims) : dues
     if (payable.length === 0) return undefined
     const takes = payable.map(({ state, claim }) => ({
       channelId: state.channelId,
@@ -213,7 +235,14 @@ export function createSettlement(options: {
         ? callFor(first)
         : ({ ...batchCall(payable), kind: 'claimBatch' } as const)
     if (payable.length === 1) await transactions.simulate(call, first?.state.channelId)
-    return transactions.send({ ...call, takes })
+    return transactions.send({ ...call, takes, worth: worthOf(payable) })
+  }
+
+  /** What is lost, in wei, if channels that are about to end aren't claimed. */
+  function worthOf(dues: readonly Due[]): bigint {
+    const urgent = dues.filter(({ state }) => isExpiring(state, now()))
+    const amount = urgent.reduce((sum, { state, claim }) => sum + claim.payAmount - state.claimed, 0n)
+    return inWei(amount, nativePrice)
   }
 
   function batchCall(dues: readonly Due[]) {
@@ -240,10 +269,10 @@ export function createSettlement(options: {
       const payout = await transactions.simulate(batchCall(some))
       return typeof payout === 'bigint' ? payout : 0n
     }
-    if ((await paysFor(dues)) === expected) return dues
+    if ((await paysFor(dues)) >= expected) return dues
     const payable: Due[] = []
     for (const due of dues) {
-      if ((await paysFor([due])) === due.claim.payAmount - due.state.claimed) payable.push(due)
+      if ((await paysFor([due])) >= due.claim.payAmount - due.state.claimed) payable.push(due)
       else await leaveOut(due, 'not_claimable', claims)
     }
     return payable
@@ -256,17 +285,26 @@ export function createSettlement(options: {
 
   /** Announces, sends and waits; what came of it goes into `claims`. */
   async function settleBatch(dues: readonly Due[], claims: Claims): Promise<void> {
-    const announced: Due[] = []
-    const began = await Promise.all(dues.map(announce))
-    for (const [index, due] of dues.entries()) if (began[index]) announced.push(due)
     let entry: Entry | undefined
+    let announced = dues
+    for (const { state } of dues) announcing.add(state.channelId)
     try {
+      const began = await Promise.all(dues.map(announce))
+      announced = dues.filter((_, index) => began[index])
       entry = await send(announced, claims)
     } catch (error) {
       for (const due of announced) await leaveOut(due, codeOf(error), claims)
       return
+    } finally {
+      for (const { state } of dues) announcing.delete(state.channelId)
     }
-    if (entry) await conclude(entry, claims)
+    if (!entry) return
+    try {
+      await conclude(entry, claims)
+    } catch {
+      // It is in the journal: whatever became of it, the next look finds out.
+      claims.pending.push(...entry.takes.map(({ channelId }) => channelId))
+    }
   }
 
   async function conclude(sent: Entry, claims: Claims): Promise<void> {
@@ -334,7 +372,7 @@ export function createSettlement(options: {
     let state = await known(channelId)
     const facts = await atFinality(channelId)
     if (!facts) {
-      await recordGone(channelId)
+      channels.forget(channelId)
       return undefined
     }
     if (facts.claimed > state.claimed && !isUnderWay(state)) state = await ledger.recordClaimed(facts)
@@ -408,6 +446,13 @@ export function createSettlement(options: {
       return inTurn(() => claimEach(ledger.channels({ unclaimedOver }), false))
     },
     book,
+    async hasHappened({ takes }) {
+      for (const { channelId, payAmount } of takes) {
+        const facts = await atFinality(channelId)
+        if (facts && facts.claimed >= payAmount) return true
+      }
+      return false
+    },
   }
 }
 
@@ -424,7 +469,9 @@ function notPaid({ kind }: Entry, transactionHash: Hex): DrainError {
 
 /** What went wrong, for a log: messages of others may carry a node's URL with its key. */
 export function codeOf(error: unknown): string {
-  return error instanceof DrainError ? error.code : 'unavailable'
+  if (error instanceof DrainError) return error.code
+  // A bug of ours has a name.
+  return error instanceof Error && !(error instanceof BaseError) ? `unavailable, ${error.name}` : 'unavailable'
 }
 
 const smallest = (a: bigint, b: bigint) => (a < b ? a : b)

@@ -10,7 +10,8 @@ import type { Logger } from '../observe/Log.ts'
 import type { Metrics } from '../observe/Metrics.ts'
 import { observeSettlement } from '../observe/observeSettlement.ts'
 import { createDrain, type Drain, type RunningWork } from './drain.ts'
-import { createFollower, type Head } from './Follower.ts'
+import { createFollower } from './Follower.ts'
+import { parseNativePrice } from './gasCost.ts'
 import { createJournal } from './Journal.ts'
 import { createLease } from './lease.ts'
 import { createRound, type RoundsPlan } from './rounds.ts'
@@ -34,6 +35,11 @@ export type Settler = {
 /** How often the chain and the transactions are looked at. The claims have their own interval. */
 const tickMs = 4_000
 const leaseMs = 20_000
+/** How long a piece of work keeps the lead, however long it takes. */
+const longestWorkMs = 300_000
+/** How long a round waits for the follower. */
+const followMs = 8_000
+const identifiedForMs = 60_000
 const dayMs = 86_400_000
 /** Settled transactions stay in the journal for so long; what they paid stays in the accounts for good. */
 const keptForDays = 90
@@ -65,9 +71,13 @@ export function createSettler(options: {
     ...{ account, client, deployment, finality, maxGasPrice: options.maxGasPrice, clock: options.clock },
     journal,
     book: (entry, receipt) => plain.book(entry, receipt),
+    hasHappened: (entry) => plain.hasHappened(entry),
   })
   const plain: Settlement = createSettlement({
     ...{ account, deployment, ledger, channels, transactions, finality, minPayout, log },
+    nativePrice: plan?.nativePrice ?? parseNativePrice(undefined, deployment.chainId),
+    gasPrice: () => client.getGasPrice(),
+    now: channels.now,
   })
   const { settlement, isFailing } = observeSettlement(plain, metrics, logger)
   const drain = createDrain({ deployment, ledger, running: options.running })
@@ -90,6 +100,7 @@ export function createSettler(options: {
   let told: Unsettled['problem']
   let dust = 0n
   let isStopped = false
+  let identifiedAt = Number.NEGATIVE_INFINITY
   let prunedAt = Number.NEGATIVE_INFINITY
   let roundAt = Number.NEGATIVE_INFINITY
   let working: Promise<void> = Promise.resolve()
@@ -106,13 +117,25 @@ export function createSettler(options: {
     }
   }
 
-  async function look(): Promise<Head | undefined> {
-    const head = await attempt('following the chain', () => follower.poll())
+  async function look(): Promise<void> {
+    // Far behind, it goes on by itself: claims must not wait for that.
+    await attempt('following the chain', () => Promise.race([follower.poll(), after(followMs)]))
     await attempt('looking after transactions', transactions.poll)
     const { problem } = transactions
     if (problem && problem !== told) logger.error('transactions do not get on', { problem })
     told = problem
-    return head
+  }
+
+  /** Nothing that a node of another chain says is true of this one's channels. */
+  async function isRightChain(): Promise<boolean> {
+    if (performance.now() - identifiedAt < identifiedForMs) return true
+    const found = await client.getChainId()
+    if (found !== deployment.chainId) {
+      logger.error('the node is on another chain', { found, wanted: deployment.chainId })
+      return false
+    }
+    identifiedAt = performance.now()
+    return true
   }
 
   async function claim(): Promise<void> {
@@ -133,9 +156,14 @@ export function createSettler(options: {
 
   async function work(isForced: boolean): Promise<void> {
     if (!(await attempt('taking the lead', lease.take))) return
-    const beat = setInterval(() => void lease.take().catch(() => {}), leaseMs / 4)
+    const startedAt = performance.now()
+    const beat = setInterval(() => {
+      // Work that hangs must not keep others from doing it.
+      if (performance.now() - startedAt < longestWorkMs) lease.take().catch(() => {})
+    }, leaseMs / 4)
     beat.unref?.()
     try {
+      if (!(await attempt('asking the node for its chain', isRightChain))) return
       await look()
       if (!isForced && performance.now() - roundAt < intervalMs) return
       await claim()
@@ -183,4 +211,11 @@ export function createSettler(options: {
       return transactions.problem ?? (isFailing() ? 'claims_failing' : undefined)
     },
   }
+}
+
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms)
+    if (typeof timer === 'object') timer.unref()
+  })
 }

@@ -24,8 +24,10 @@ export type Call = {
   args: readonly unknown[]
   /** What it takes, and from where. */
   takes: readonly Take[]
-  /** Wei and gas, decided by the caller; by default they are estimated. */
-  fees?: Fees | undefined
+  /** Wei and gas, decided by the caller, and the most it may come to per gas; by default they are estimated. */
+  fees?: (Fees & { limit: bigint }) | undefined
+  /** What is lost if it isn't mined soon, in wei: then gas may cost more than usual. */
+  worth?: bigint | undefined
 }
 
 /** Books the outcome of a transaction that can't change any more. Must bear to be called again for the same. */
@@ -59,11 +61,18 @@ export type Transactions = {
 }
 
 /** What a round has left. `problem`: why the oldest transaction doesn't get on. */
-export type Unsettled = { entries: readonly Entry[]; problem?: 'gas_price' | 'no_gas' | 'stuck' | undefined }
+export type Unsettled = {
+  entries: readonly Entry[]
+  problem?: 'gas_price' | 'no_gas' | 'stuck' | 'no_receipt' | undefined
+}
 
 /** How long a transaction may wait for a block before more is paid for it. */
 const stuckAfterMs = 30_000
 const defaultPatienceMs = 45_000
+/** How long a transaction is looked for whose effects are there and whose receipt isn't. */
+const lostAfterMs = 3_600_000
+/** How long a signature may take: of a key that is kept elsewhere. */
+const signingMs = 30_000
 /** How often one that waits is sent again, since nodes forget. */
 const sendAgainMs = 5_000
 
@@ -77,16 +86,20 @@ export function createTransactions(options: {
   /** Blocks on top of one that can't go away any more. */
   finality: bigint
   book: Book
+  /** Whether the chain shows for good what a transaction was to bring about. */
+  hasHappened: (entry: Entry) => Promise<boolean>
   /** Wei per gas that is never exceeded. Default 500 gwei. */
   maxGasPrice?: bigint | undefined
   /** How often a transaction that is waited for is asked about. */
   pollMs?: number | undefined
   clock?: (() => number) | undefined
 }): Transactions {
-  const { account, client, deployment, journal, finality, book, clock = Date.now } = options
+  const { account, client, deployment, journal, finality, book, hasHappened, clock = Date.now } = options
   const { maxGasPrice = 500_000_000_000n, pollMs = 1_000 } = options
   const policy = createFeePolicy({ account, client, chainId: deployment.chainId, maxGasPrice })
   /** When a transaction was sent last, by nonce, and what the node said. */
+  /** The head when a transaction that isn't mined was last seen to wait, by nonce. */
+  const waitingSince = new Map<number, bigint>()
   const broadcasts = new Map<number, { hash: Hex; at: number; problem: 'no_gas' | undefined }>()
   let turn: Promise<unknown> = Promise.resolve()
   let polling: Promise<Unsettled> | undefined
@@ -101,6 +114,21 @@ export function createTransactions(options: {
     } catch (error) {
       if (error instanceof DrainError) throw error
       throw new ChainUnavailableError(error)
+    }
+  }
+
+  /** A signer that doesn't answer must not keep everything waiting. */
+  async function sign<result>(signing: () => Promise<result>): Promise<result> {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const tooLong = new Promise<never>((_, reject) => {
+      const message = `The account ${account.address} has not signed within ${signingMs / 1_000} s.`
+      const fail = () => reject(new DrainError('signer_timeout', message, { action: 'Look after its key.' }))
+      timer = setTimeout(fail, signingMs)
+    })
+    try {
+      return await Promise.race([signing(), tooLong])
+    } finally {
+      clearTimeout(timer)
     }
   }
 
@@ -130,25 +158,25 @@ export function createTransactions(options: {
   async function write(
     { kind, takes }: Pick<Entry, 'kind' | 'takes'>,
     request: Request,
-    { fees, nonce: wanted }: { fees?: Fees | undefined; nonce?: number } = {},
+    { fees, worth, nonce: wanted }: Pick<Call, 'fees' | 'worth'> & { nonce?: number } = {},
   ): Promise<Entry | undefined> {
     const { to, data } = request
-    const paid = fees ?? (await asking(() => policy.estimate(request)))
+    const { limit, ...paid } = fees ?? (await asking(() => policy.estimate(request, worth)))
     for (;;) {
       const nonce = wanted ?? (await freeNonce())
       const call = { chainId: deployment.chainId, to, nonce, ...paid, ...(data && { data }) }
-      const raw = await account.signTransaction(call)
+      const raw = await sign(() => account.signTransaction(call))
       const attempts = [{ hash: keccak256(raw), raw, at: clock() }]
-      const entry: Entry = { nonce, kind, takes, attempts, state: 'pending' }
+      const entry: Entry = { nonce, kind, takes, attempts, limit, state: 'pending' }
       if (await journal.add(entry)) return entry
-      if (wanted !== undefined) return undefined
+      if (wanted !== undefined) return (await journal.replace(entry)) ? entry : undefined
     }
   }
 
-  async function writeCall({ kind, functionName, args, takes, fees }: Call): Promise<Entry> {
+  async function writeCall({ kind, functionName, args, takes, fees, worth }: Call): Promise<Entry> {
     const data = encodeFunctionData({ abi: ContractError.looseAbi, functionName, args })
     const request = { account: account.address, to: deployment.contract, data }
-    return (await write({ kind, takes }, request, { fees })) as Entry
+    return (await write({ kind, takes }, request, { fees, worth })) as Entry
   }
 
   /** Sends what is written down, unless that was just done. Whatever the node says, what counts is the receipt. */
@@ -206,6 +234,21 @@ export function createTransactions(options: {
     })
   }
 
+  /**
+   * Books an outcome, once those of earlier transactions that take from the same channels are: amounts are cumulative, so a later
+   * one that is booked first leaves nothing to be booked of theirs, neither amount nor fee.
+   */
+  async function bookInTurn(entry: Entry, head: Head, receipt?: TransactionReceipt): Promise<void> {
+    const takenFrom = new Set(entry.takes.map(({ channelId }) => channelId))
+    for (const other of await journal.unsettled()) {
+      if (other.nonce >= entry.nonce) break
+      if (!other.takes.some(({ channelId }) => takenFrom.has(channelId))) continue
+      const { entry: earlier } = await settle(other, head)
+      if (!isSettled(earlier)) throw new ChainUnavailableError('an earlier transaction is not found')
+    }
+    await book(entry, receipt)
+  }
+
   /** Brings one entry as far as the chain is. */
   async function settle(
     entry: Entry,
@@ -214,6 +257,7 @@ export function createTransactions(options: {
     const receipt = await receiptOf(entry)
     if (receipt) {
       broadcasts.delete(entry.nonce)
+      waitingSince.delete(entry.nonce)
       const mined = minedIn(receipt)
       // Without a finality to wait for, the head may be older than the receipt.
       if (finality > 0n && head.number - receipt.blockNumber < finality) {
@@ -223,16 +267,18 @@ export function createTransactions(options: {
           receipt,
         }
       }
-      await book(entry, receipt)
+      await bookInTurn(entry, head, receipt)
       gasSpent += mined.gasCost
       return { entry: await journal.change(entry.nonce, (now) => turned(now, 'final', mined)), receipt }
     }
     if (head.finalCount > entry.nonce) {
-      // Nodes behind one address may differ by a block: only what stays so is believed.
+      // Nodes behind one address may differ, and forget receipts: what the chain shows of its effects counts too.
       const again = await receiptOf(entry)
       if (again) return { entry, receipt: again }
+      const { at = 0 } = entry.attempts.at(-1) ?? {}
+      if (clock() - at < lostAfterMs && (await hasHappened(entry))) return { entry, problem: 'no_receipt' }
       broadcasts.delete(entry.nonce)
-      await book(entry, undefined)
+      await bookInTurn(entry, head)
       return { entry: await journal.change(entry.nonce, (now) => turned(now, 'replaced')) }
     }
     // Not there, or not any more.
@@ -242,20 +288,28 @@ export function createTransactions(options: {
     const failure = await broadcast(waiting)
     if (failure === 'no_gas') return { entry: waiting, problem: 'no_gas' }
     const { at = 0 } = waiting.attempts.at(-1) ?? {}
-    if (head.count < entry.nonce || clock() - at < stuckAfterMs) return { entry: waiting }
+    if (clock() - at < stuckAfterMs) return { entry: waiting }
+    if (head.count < entry.nonce) return { entry: waiting, problem: 'stuck' }
+    // While the chain makes no blocks, paying more buys nothing.
+    const since = waitingSince.get(entry.nonce)
+    if (since === undefined || since >= head.number) {
+      waitingSince.set(entry.nonce, since ?? head.number)
+      return { entry: waiting, problem: 'stuck' }
+    }
+    waitingSince.set(entry.nonce, head.number)
     return raiseFees(waiting)
   }
 
   /** Replaces a transaction that nobody mines by the same one that pays more. */
   async function raiseFees(entry: Entry): Promise<{ entry: Entry; problem: Unsettled['problem'] }> {
     const before = entry.attempts.at(-1)?.raw
-    const raw = before && (await asking(() => policy.raise(before)))
+    const raw = before && (await sign(() => asking(() => policy.raise(before, entry.limit))))
     if (!raw) return { entry, problem: 'gas_price' }
     const attempt = { hash: keccak256(raw), raw, at: clock() }
     const raised = await journal.change(entry.nonce, (now) =>
       // Another process may have been faster.
       now.state === 'pending' && now.attempts.length === entry.attempts.length
-        ? { ...now, attempts: [...now.attempts, attempt] }
+        ? { ...now, attempts: [...now.attempts.map(({ hash, at }) => ({ hash, at })), attempt] }
         : undefined,
     )
     await broadcast(raised)

@@ -11,12 +11,15 @@ export type Request = { account: Hex; to: Hex; data?: Hex | undefined }
 
 export type FeePolicy = {
   /**
-   * For a transaction that is to be mined soon.
+   * For a transaction that is to be mined soon. `worth`: what is lost without it, in wei; half of that may go into gas, whatever
+   * the price.
    * @throws {DrainError} `no_gas`, `gas_price`: nothing should be sent. And whatever the node fails with.
    */
-  estimate(request: Request): Promise<Fees>
-  /** The same transaction, paying more: signed anew, or `undefined` when that is above what may be paid. */
-  raise(raw: Hex): Promise<Hex | undefined>
+  estimate(request: Request, worth?: bigint | undefined): Promise<Fees & { limit: bigint }>
+  /** The most that may be paid per gas where the caller has decided about fees. */
+  readonly limit: bigint
+  /** The same transaction, paying more: signed anew, or `undefined` when that is above `limit`. */
+  raise(raw: Hex, limit: bigint): Promise<Hex | undefined>
 }
 
 export function createFeePolicy(options: {
@@ -36,7 +39,8 @@ export function createFeePolicy(options: {
   }
 
   return {
-    async estimate(request) {
+    limit: maxGasPrice,
+    async estimate(request, worth = 0n) {
       const [estimated, prices, balance] = await Promise.all([
         client.estimateGas(request),
         current(),
@@ -44,7 +48,8 @@ export function createFeePolicy(options: {
       ])
       // What a batch takes depends on what happens before it is mined.
       const gas = (estimated * 5n) / 4n
-      if (priceOf(prices) > maxGasPrice) {
+      const limit = largest(maxGasPrice, worth / (2n * gas))
+      if (priceOf(prices) > limit) {
         throw new DrainError('gas_price', 'Gas costs more than may be paid for it.', {
           action: 'Wait, or raise maxGasPrice.',
         })
@@ -53,14 +58,14 @@ export function createFeePolicy(options: {
         const message = `The account ${request.account} has too little of the chain's own coin for gas.`
         throw new DrainError('no_gas', message, { action: 'Send it some.' })
       }
-      return { gas, ...prices }
+      return { gas, limit, ...prices }
     },
 
-    async raise(raw) {
+    async raise(raw, limit) {
       const { to, data, nonce, gas, gasPrice, ...was } = parseTransaction(raw)
       const now = await current()
       // Nodes ask for a tenth more at least.
-      const more = (fee = 0n, least = 0n) => largest((fee * 5n) / 4n + 1n, least)
+      const more = (fee = 0n, least = 0n) => largest((fee * 9n) / 8n + 1n, least)
       const prices: Prices =
         'gasPrice' in now
           ? { gasPrice: more(gasPrice, now.gasPrice) }
@@ -68,7 +73,7 @@ export function createFeePolicy(options: {
               maxFeePerGas: more(was.maxFeePerGas, now.maxFeePerGas),
               maxPriorityFeePerGas: more(was.maxPriorityFeePerGas, now.maxPriorityFeePerGas),
             }
-      if (priceOf(prices) > maxGasPrice) return undefined
+      if (priceOf(prices) > limit) return undefined
       const same = { to, data, nonce, gas } as { to: Hex; data?: Hex; nonce: number; gas: bigint }
       return account.signTransaction({ chainId, ...same, ...prices })
     },

@@ -17,6 +17,11 @@ export function inUsdc(wei: bigint, nativePrice: bigint): bigint {
   return (wei * nativePrice + 10n ** 18n - 1n) / 10n ** 18n
 }
 
+/** Wei for `amount` base units, rounded down. */
+export function inWei(amount: bigint, nativePrice: bigint): bigint {
+  return nativePrice > 0n ? (amount * 10n ** 18n) / nativePrice : 0n
+}
+
 /** @throws {InvalidAmountError} */
 export function parseNativePrice(input: string | undefined, chainId: number): bigint {
   return Usdc.parse(input ?? defaultNativePrice(chainId))

@@ -25,3 +25,15 @@ export function paidBy(
   }
   return paid
 }
+
+/** Whether a transaction closed a channel. */
+export function hasClosed(
+  receipt: TransactionReceipt,
+  deployment: Deployment.Deployment,
+  channelId: Hex,
+): boolean {
+  return parseEventLogs({ abi: ContractError.callAbi, eventName: 'ChannelClosed', logs: receipt.logs }).some(
+    ({ address, args }) =>
+      address.toLowerCase() === deployment.contract.toLowerCase() && args.channelId === channelId,
+  )
+}

@@ -16,8 +16,6 @@ export type RoundsInput = {
   threshold?: string | undefined
   /** What the chain's own coin costs, in USDC, to tell what gas costs. Default: a high price. */
   nativePrice?: string | undefined
-  /** Wei per gas that no transaction pays more than. Default 500 gwei. */
-  maxGasPrice?: bigint | undefined
 }
 
 /** Seconds between rounds, and base units from which a running channel is claimed, and that a native coin costs. */

@@ -1,6 +1,6 @@
 /** What a settlement has done and what comes next, from the ledger and its notebook. Changes nothing. */
 import type { Address, Hex, PublicClient } from 'viem'
-import { alarms as alarmsIn } from '../ledger/alarms.ts'
+import { alarms as alarmsIn, countCleared } from '../ledger/alarms.ts'
 import type { ChannelState, Ledger, LedgerIdentity } from '../ledger/Ledger.ts'
 import * as Terms from '../verify/Terms.ts'
 import * as Cursor from './Cursor.ts'
@@ -41,6 +41,8 @@ export type StatusReport = {
   next: { channelId: Hex; amount: bigint; reason: Reason; expiry: bigint }[]
   /** What somebody has to look at. `at`: Unix milliseconds. */
   alarms: { channelId?: Hex | undefined; code: string; message: string; at: number }[]
+  /** Alarms that somebody has looked at and cleared. */
+  clearedAlarms: number
   /** How far the chain was followed; `behind` when a node was asked. */
   cursor: { block: bigint; behind?: bigint } | undefined
 }
@@ -63,6 +65,7 @@ export async function readStatus(options: {
     ...{ provider, chainId, contract, transactions: [], next: [], alarms: [] },
     ...(await totalsOf(ledger)),
     ...{ claiming: 0n, atRisk: 0n, dust: 0n, gasSpent: 0n },
+    clearedAlarms: await countCleared(notebook),
     gasBalance: await client?.getBalance({ address: provider }).catch(() => undefined),
     cursor: await cursorIn(notebook, client),
   }

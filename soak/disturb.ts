@@ -1,0 +1,156 @@
+/** What happens to a provider: its processes die, its chain is reorganised, its node is away, and time passes. */
+import { Usdc } from '@drain/core'
+import type { RpcAnswer, RpcProxy, RpcQuestion } from '../packages/provider/test/RpcProxy.ts'
+import { askToPay } from './finish.ts'
+import { expiryOf, readLedger } from './ledgerFile.ts'
+import type { Process } from './Process.ts'
+import type { Rng } from './Rng.ts'
+import { settings } from './settings.ts'
+import type { World } from './World.ts'
+
+export type Provider = {
+  server: Process
+  worker: Process
+  proxy: RpcProxy
+  /** The ledger's file. */
+  path: string
+  /** Sets the run's clock ahead, everywhere. */
+  leap(seconds: number): Promise<void>
+  /** Takes the chain's time to the clock's. */
+  synchronize(): Promise<void>
+}
+
+const weights = {
+  killServer: 18,
+  restartServer: 6,
+  killWorker: 12,
+  replaceWorker: 6,
+  reorganise: 26,
+  leap: 26,
+  silence: 8,
+  claim: 4,
+}
+
+/** Between two ends of the worker: what it held is its successor's after 20 seconds, and that needs its turn too. */
+const workerMs = 30_000
+/** Seconds; nobody's channel is forgotten for longer. */
+const longestLeap = 900
+
+/** Disturbs until the run ends. Resolves when everything runs again. */
+export async function disturb(
+  world: World,
+  provider: Provider,
+  rng: Rng,
+  gap: { from: number; to: number },
+): Promise<void> {
+  const { server, worker, proxy } = provider
+  let workerAt = performance.now()
+  proxy.lie = interfere(rng)
+
+  const acts: Record<keyof typeof weights, () => Promise<unknown>> = {
+    async killServer() {
+      await server.kill()
+      await world.pause(rng.int(0, 1_500))
+      await server.start()
+    },
+    async restartServer() {
+      await server.stop()
+      await server.start()
+    },
+    async killWorker() {
+      if (performance.now() - workerAt < workerMs) return
+      await worker.kill()
+      await world.pause(rng.int(0, 3_000))
+      await worker.start()
+      workerAt = performance.now()
+    },
+    async replaceWorker() {
+      if (performance.now() - workerAt < workerMs) return
+      await worker.replace()
+      workerAt = performance.now()
+    },
+    async reorganise() {
+      await reorganise(world, rng, rng.int(1, Number(deepest)))
+      await provider.synchronize()
+    },
+    async leap() {
+      const seconds = Math.min(await mayLeap(world, provider.path), rng.int(60, longestLeap))
+      if (seconds < 5) return world.count('no leap: channels wait for their claim')
+      await provider.leap(seconds)
+    },
+    async silence() {
+      proxy.isDown = true
+      await world.pause(rng.int(500, 4_000))
+      proxy.isDown = false
+    },
+    claim: () => askToPay(world),
+  }
+
+  while (!world.isEnding) {
+    await world.pause(rng.int(gap.from, gap.to))
+    const what = rng.weighted(weights)
+    world.count(`disturbed: ${what}`)
+    try {
+      await acts[what]()
+    } catch (error) {
+      world.violate(undefined, `${what} failed: ${(error as Error).stack}`)
+    }
+  }
+  proxy.lie = undefined
+  proxy.isDown = false
+}
+
+/** Blocks. Less than what is taken for final. */
+const deepest = 2n
+
+/** Takes the newest blocks back; what was in them comes again, in other blocks, at once or later. */
+async function reorganise(world: World, rng: Rng, depth: number): Promise<void> {
+  const { publicClient } = world.chain
+  const head = await publicClient.getBlockNumber()
+  const kept: [string, number][] = []
+  for (let number = head - BigInt(depth) + 1n; number <= head; number += 1n) {
+    const { transactions } = await publicClient.getBlock({ blockNumber: number })
+    for (const hash of transactions) {
+      const raw = await publicClient.request({
+        method: 'eth_getRawTransactionByHash',
+        params: [hash],
+      } as never)
+      if (raw && rng.chance(0.4)) kept.push([raw as string, depth - 1])
+    }
+  }
+  const blocks = [depth, kept]
+  await publicClient
+    .request({ method: 'anvil_reorg', params: blocks } as never)
+    // What is kept may rest on what isn't.
+    .catch(() => publicClient.request({ method: 'anvil_reorg', params: [depth, []] } as never))
+  await world.wallets.sendAgain()
+}
+
+/**
+ * How far time may leap, in seconds: no channel with something to claim is taken further than a third into the margin before its
+ * expiry, in which the settlement has to have had its chance. What is lost beyond that would be lost rightly.
+ */
+async function mayLeap(world: World, path: string): Promise<number> {
+  const now = world.now() / 1_000
+  const dust = Usdc.parse(settings.minPayout)
+  let most = Number.POSITIVE_INFINITY
+  for (const state of await readLedger(path)) {
+    if (state.status === 'closed') continue
+    const { expiry, margin } = expiryOf(state)
+    const isOver = now >= expiry - margin && state.charged - state.claimed < dust
+    const isRunning = (world.tabs.get(state.channelId)?.running ?? 0n) > 0n
+    if (!isOver || isRunning) most = Math.min(most, expiry - (2 * margin) / 3 - now)
+  }
+  return Math.floor(most)
+}
+
+/** A node that limits its use, is slow, or takes a transaction and doesn't say so. */
+function interfere(rng: Rng): RpcProxy['lie'] {
+  return async (question: RpcQuestion, ask: () => Promise<RpcAnswer>) => {
+    if (rng.chance(0.01)) return { error: { code: -32_005, message: 'limit exceeded' } }
+    if (rng.chance(0.03)) await new Promise((resolve) => setTimeout(resolve, rng.int(50, 800)))
+    const answer = await ask()
+    const isLost = question.method === 'eth_sendRawTransaction' && rng.chance(0.15)
+    return isLost ? { error: { code: -32_000, message: 'the connection was lost' } } : answer
+  }
+}
