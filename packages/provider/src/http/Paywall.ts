@@ -155,6 +155,7 @@ export function createPaywall(config: PaywallConfig): Paywall {
     ...{ account, client, deployment, ledger, channels, plan, minPayout, metrics, logger, clock },
     finality,
     maxGasPrice: config.maxGasPrice,
+    nativePrice: config.relay?.nativePrice,
     running: running.on,
   })
   const { settlement, transactions, drain } = settler

@@ -471,7 +471,9 @@ function notPaid({ kind }: Entry, transactionHash: Hex): DrainError {
 export function codeOf(error: unknown): string {
   if (error instanceof DrainError) return error.code
   // A bug of ours has a name.
-  return error instanceof Error && !(error instanceof BaseError) ? `unavailable, ${error.name}` : 'unavailable'
+  return error instanceof Error && !(error instanceof BaseError)
+    ? `unavailable, ${error.name}`
+    : 'unavailable'
 }
 
 const smallest = (a: bigint, b: bigint) => (a < b ? a : b)

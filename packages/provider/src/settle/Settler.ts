@@ -54,6 +54,8 @@ export function createSettler(options: {
   plan: RoundsPlan | undefined
   maxGasPrice?: bigint | undefined
   finality: bigint
+  /** What the chain's own coin costs, in USDC, where there is no plan that says it. */
+  nativePrice?: string | undefined
   /** Base units. */
   minPayout: bigint
   running?: ((channelId: Hex) => Iterable<RunningWork>) | undefined
@@ -75,7 +77,7 @@ export function createSettler(options: {
   })
   const plain: Settlement = createSettlement({
     ...{ account, deployment, ledger, channels, transactions, finality, minPayout, log },
-    nativePrice: plan?.nativePrice ?? parseNativePrice(undefined, deployment.chainId),
+    nativePrice: plan?.nativePrice ?? parseNativePrice(options.nativePrice, deployment.chainId),
     gasPrice: () => client.getGasPrice(),
     now: channels.now,
   })

@@ -98,7 +98,7 @@ export function createBooking(options: {
     const paid = state.deposit > refund ? state.deposit - refund : 0n
     const payment = logs.find((log) => log.kind === 'claimed' && isOfOne(log, close)) as Claimed | undefined
     if (payment && !(await isAccounted(payment))) {
-      if (paid === state.finalAmount) await bookCooperativeClose(state, close, paid)
+      if (paid === agreedOn(state)) await bookCooperativeClose(state, close, paid)
       else await recordUnknown(payment, { ...state, claimed: paid })
     } else if (
       paid > max(state.charged, state.claiming) ||
@@ -137,6 +137,11 @@ const ofOneChannel = ['channel_mismatch', 'ledger_invariant', 'ledger_usage']
 
 function isOfOne(a: ContractLog, b: ContractLog): boolean {
   return a.channelId === b.channelId && a.txHash === b.txHash
+}
+
+/** What a frozen channel is closed at with our signature. Where only whole signed amounts can be claimed it is not fixed. */
+function agreedOn({ status, finalAmount, charged, claimed }: ChannelState): bigint | undefined {
+  return status === 'open' ? undefined : (finalAmount ?? max(charged, claimed))
 }
 
 const max = (a: bigint, b: bigint) => (a > b ? a : b)

@@ -83,10 +83,12 @@ export async function readStatus(options: {
     for (const { channelId } of takes) underWay.add(channelId)
   }
   const soon = { unclaimed: worth.threshold, expiry: now + Terms.longestMargin }
-  for await (const state of ledger.channels({ unclaimedOver: 0n, due: soon })) {
+  // What is under way may be of channels that weren't due, but for the operator.
+  const due = underWay.size > 0 ? undefined : soon
+  for await (const state of ledger.channels({ unclaimedOver: 0n, due })) {
     const isMoving = underWay.has(state.channelId)
-    const left = isMoving ? state : { ...state, claiming: 0n }
     if (isMoving) report.claiming += state.charged - state.claimed - owed(state)
+    const left = isMoving ? state : { ...state, claiming: 0n }
     if (isOverdue(state, now) && state.charged - state.claimed >= worth.minPayout)
       report.atRisk += state.charged - state.claimed
     const reason = judge(left, { ...worth, now })
