@@ -23,8 +23,8 @@ export type GroupCommit = {
   close(): Promise<void>
 }
 
-/** Makes what was committed before it was called survive power loss. */
-export type Flush = () => Promise<void>
+/** Makes what was committed before it was called survive power loss: at once, or when its promise resolves. */
+export type Flush = () => Promise<void> | undefined
 
 /**
  * Runs operations in order of arrival, those of one turn of the event loop in one transaction, so that they share its
@@ -92,21 +92,26 @@ export function groupCommit(
     const settle = () => {
       for (const end of settled) end()
     }
-    if (writes === 0 || !flush) settle()
-    else {
-      flushing = flush().then(
-        () => flushed(settle),
-        (cause) => {
-          failure = new LedgerUnavailableError(
-            'the disk failed, and may have lost what was written last',
-            cause,
-          )
-          for (const { reject } of batch) reject(failure)
-          flushed(() => {})
-        },
-      )
+    const lose = (cause: unknown) => {
+      failure = new LedgerUnavailableError('the disk failed, and may have lost what was written last', cause)
+      for (const { reject } of batch) reject(failure)
     }
     done(writes)
+    try {
+      const isFlushing = writes === 0 ? undefined : flush?.()
+      if (!isFlushing) settle()
+      else {
+        flushing = isFlushing.then(
+          () => flushed(settle),
+          (cause) => {
+            lose(cause)
+            flushed(() => {})
+          },
+        )
+      }
+    } catch (cause) {
+      lose(cause)
+    }
   }
 
   /** The next batch goes on its way first: the disk works while the requests of this one do. */

@@ -130,21 +130,25 @@ describe('what goes wrong while it runs', () => {
     { synchronous: 'full', answer: LedgerUnavailableError },
     { synchronous: 'normal', answer: undefined },
   ] as const)('a disk that does not take a flush: $synchronous', async ({ synchronous, answer }) => {
-    const { fdatasync } = fs
-    onTestFinished(() => {
-      fs.fdatasync = fdatasync
+    const { fdatasync, fdatasyncSync } = fs
+    const mend = () => {
+      Object.assign(fs, { fdatasync, fdatasyncSync })
       syncBuiltinESMExports()
-    })
+    }
+    onTestFinished(mend)
     const path = aPath()
     const ledger = start(path, { synchronous })
     const channel = aChannel()
     await ledger.reserve({ channel, voucher: aVoucher(10n, 1n), quote: 5n })
-    const broken = (_: number, callback: (error: Error) => void) => callback(new Error('EIO'))
-    fs.fdatasync = broken as unknown as typeof fdatasync
+    Object.assign(fs, {
+      fdatasync: (_: number, callback: (error: Error) => void) => callback(new Error('EIO')),
+      fdatasyncSync() {
+        throw new Error('EIO')
+      },
+    })
     syncBuiltinESMExports()
     const refused = await ledger.reserve({ channel, voucher: aVoucher(20n, 2n), quote: 5n }).catch((e) => e)
-    fs.fdatasync = fdatasync
-    syncBuiltinESMExports()
+    mend()
     const after = await ledger.reserve({ channel, voucher: aVoucher(30n, 3n), quote: 5n }).catch((e) => e)
     for (const result of [refused, after]) {
       if (answer) expect(result).toBeInstanceOf(answer)
@@ -161,19 +165,25 @@ describe('what goes wrong while it runs', () => {
   })
 
   test('a note that another process has not flushed is flushed before it is told', async () => {
-    const { fdatasync } = fs
-    onTestFinished(() => {
-      fs.fdatasync = fdatasync
+    const { fdatasync, fdatasyncSync } = fs
+    const mend = () => {
+      Object.assign(fs, { fdatasync, fdatasyncSync })
       syncBuiltinESMExports()
-    })
+    }
+    onTestFinished(mend)
     const path = aPath()
     const [unflushed, ledger] = [start(path, { synchronous: 'normal' }), start(path)]
     let flushes = 0
-    const counting = (descriptor: number, callback: (error: Error | null) => void) => {
-      flushes += 1
-      fdatasync(descriptor, callback)
-    }
-    fs.fdatasync = counting as typeof fdatasync
+    Object.assign(fs, {
+      fdatasync(descriptor: number, callback: (error: Error | null) => void) {
+        flushes += 1
+        fdatasync(descriptor, callback)
+      },
+      fdatasyncSync(descriptor: number) {
+        flushes += 1
+        fdatasyncSync(descriptor)
+      },
+    })
     syncBuiltinESMExports()
     await unflushed.notebook.write('note', () => ({ result: undefined, write: 'text' }))
     expect(flushes).toBe(0)
