@@ -23,7 +23,7 @@ export const headline: Adapter = 'express'
 const [shared, quiet, channels] = [16, 17, 18]
 
 export async function run({ quick = false }: { quick?: boolean }): Promise<Record<string, number>> {
-  const [rounds, seconds] = quick ? [2, 0.5] : [5, 1]
+  const [rounds, seconds] = quick ? [2, 0.5] : [5, 2]
   await using chain = await startLocalChain({ usdc: '1000000' })
   const servers: SpawnedServer[] = []
   const open = async (kind: string, options = {}) => {

@@ -67,7 +67,8 @@ export function checkpoints(database: Database) {
   function copied(): void {
     isCopying = false
     copies += 1
-    if (copies < copiesEach || !database.open) return
+    // Nothing may be asked of a thread that was told to close.
+    if (isImpossible || copies < copiesEach || !database.open) return
     if (rows > rowsLeft && copies < copiesAtMost) {
       copy()
       return
