@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { CloseAuthorization, type Deployment, drainChannelAbi, Voucher } from '@drain/core'
 import { ChainUnavailableError, type Ledger, memoryLedger } from '@drain/provider'
 import { sqliteLedger } from '@drain/provider/sqlite'
-import { createPublicClient, type Hex, http, type LocalAccount } from 'viem'
+import { type Abi, createPublicClient, type Hex, http, type LocalAccount } from 'viem'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Alarm, alarms } from '../src/ledger/alarms.ts'
 import { createLogger } from '../src/observe/Log.ts'
@@ -143,9 +143,9 @@ type Call = 'claim' | 'claimAndClose' | 'close' | 'cooperativeClose'
 /** Sends a transaction, and waits until it is mined. */
 async function send(from: LocalAccount, functionName: Call, args: readonly unknown[]): Promise<Hex> {
   const { deployment, publicClient } = fixture.chain
-  const call = { address: deployment.contract, abi: drainChannelAbi, functionName, args }
-  // biome-ignore lint/suspicious/noExplicitAny: the arguments of each call are checked by the contract
-  const hash = await fixture.chain.walletClient(from).writeContract(call as any)
+  const abi: Abi = drainChannelAbi
+  const call = { address: deployment.contract, abi, functionName, args }
+  const hash = await fixture.chain.walletClient(from).writeContract(call)
   const { status } = await publicClient.waitForTransactionReceipt({ hash })
   expect(status).toBe('success')
   return hash

@@ -44,6 +44,19 @@ function start(path: string, options: sqliteLedger.Options = {}): Ledger {
   return ledger
 }
 
+/** Flushes go here until the result is called, or the test ends. */
+function replaceDisk(disk: object): () => void {
+  const { fdatasync, fdatasyncSync } = fs
+  const put = (functions: object) => {
+    Object.assign(fs, functions)
+    syncBuiltinESMExports()
+  }
+  const mend = () => put({ fdatasync, fdatasyncSync })
+  onTestFinished(mend)
+  put(disk)
+  return mend
+}
+
 /** A ledger with something in each of its tables, closed. */
 async function aLedgerFile(channels = 200): Promise<string> {
   const path = aPath()
@@ -130,23 +143,16 @@ describe('what goes wrong while it runs', () => {
     { synchronous: 'full', answer: LedgerUnavailableError },
     { synchronous: 'normal', answer: undefined },
   ] as const)('a disk that does not take a flush: $synchronous', async ({ synchronous, answer }) => {
-    const { fdatasync, fdatasyncSync } = fs
-    const mend = () => {
-      Object.assign(fs, { fdatasync, fdatasyncSync })
-      syncBuiltinESMExports()
-    }
-    onTestFinished(mend)
     const path = aPath()
     const ledger = start(path, { synchronous })
     const channel = aChannel()
     await ledger.reserve({ channel, voucher: aVoucher(10n, 1n), quote: 5n })
-    Object.assign(fs, {
+    const mend = replaceDisk({
       fdatasync: (_: number, callback: (error: Error) => void) => callback(new Error('EIO')),
       fdatasyncSync() {
         throw new Error('EIO')
       },
     })
-    syncBuiltinESMExports()
     const refused = await ledger.reserve({ channel, voucher: aVoucher(20n, 2n), quote: 5n }).catch((e) => e)
     mend()
     const after = await ledger.reserve({ channel, voucher: aVoucher(30n, 3n), quote: 5n }).catch((e) => e)
@@ -166,15 +172,10 @@ describe('what goes wrong while it runs', () => {
 
   test('a note that another process has not flushed is flushed before it is told', async () => {
     const { fdatasync, fdatasyncSync } = fs
-    const mend = () => {
-      Object.assign(fs, { fdatasync, fdatasyncSync })
-      syncBuiltinESMExports()
-    }
-    onTestFinished(mend)
     const path = aPath()
     const [unflushed, ledger] = [start(path, { synchronous: 'normal' }), start(path)]
     let flushes = 0
-    Object.assign(fs, {
+    replaceDisk({
       fdatasync(descriptor: number, callback: (error: Error | null) => void) {
         flushes += 1
         fdatasync(descriptor, callback)
@@ -184,7 +185,6 @@ describe('what goes wrong while it runs', () => {
         fdatasyncSync(descriptor)
       },
     })
-    syncBuiltinESMExports()
     await unflushed.notebook.write('note', () => ({ result: undefined, write: 'text' }))
     expect(flushes).toBe(0)
     expect(await ledger.notebook.write('note', (text) => ({ result: text }))).toBe('text')
