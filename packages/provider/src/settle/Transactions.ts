@@ -268,8 +268,15 @@ export function createTransactions(options: {
         }
       }
       await bookInTurn(entry, head, receipt)
-      gasSpent += mined.gasCost
-      return { entry: await journal.change(entry.nonce, (now) => turned(now, 'final', mined)), receipt }
+      let isFirst = false
+      const final = await journal.change(entry.nonce, (now) => {
+        const changed = turned(now, 'final', mined)
+        isFirst = changed !== undefined
+        return changed
+      })
+      // Somebody else may have waited for the same.
+      if (isFirst) gasSpent += mined.gasCost
+      return { entry: final, receipt }
     }
     if (head.finalCount > entry.nonce) {
       // Nodes behind one address may differ, and forget receipts: what the chain shows of its effects counts too.
