@@ -2,8 +2,8 @@ import { close, fdatasync, fdatasyncSync, openSync } from 'node:fs'
 import type { Database } from 'better-sqlite3'
 import type { Flush } from './groupCommit.ts'
 
-/** How long a flush may take before another thread is worth its detour, in milliseconds. */
-const worthAThreadMs = 0.5
+/** How long a flush may take before another thread is worth its detour, in milliseconds: with half of one it was not, for who is alone. */
+const worthAThreadMs = 2
 
 /**
  * Flushes the write-ahead log to the disk, as SQLite does at the end of each COMMIT with `synchronous=FULL`; but on a disk that
