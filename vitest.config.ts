@@ -7,6 +7,10 @@ const root = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 /** Tests run the sources, so that no build has to precede them. */
 const alias = {
   '@drain/core': root('packages/core/src/index.ts'),
+  '@drain/keys/node': root('packages/keys/src/node/index.ts'),
+  '@drain/keys': root('packages/keys/src/index.ts'),
+  '@drain/consumer/node': root('packages/consumer/src/node.ts'),
+  '@drain/consumer/sqlite': root('packages/consumer/src/store/sqlite.ts'),
   '@drain/consumer/testing': root('packages/consumer/src/testing/index.ts'),
   '@drain/consumer': root('packages/consumer/src/index.ts'),
   '@drain/provider/postgres': root('packages/provider/src/ledger/postgres.ts'),

@@ -13,10 +13,13 @@ const atLeast: Record<string, number> = {
   http_paid_vs_free: 0.35,
   http_402_vs_free: 0.6,
   ledger_1m_vs_10: 0.4,
+  sign_native_vs_viem: 7,
+  sign_wasm_vs_viem: 2.5,
 }
 const atMost: Record<string, number> = {
   settle_gas_per_channel: 18_300,
   recovery_ms: 2_000,
+  round_trips_per_request: 1.01,
 }
 
 /** Merges figures into `results.json`, flat and sorted, and shows them all in the README's table. */

@@ -1,14 +1,15 @@
 /**
- * Imports point one way: `core ← consumer, provider ← mpp ← sdk`, and nothing imports an example. The core does no I/O and
+ * Imports point one way: `core ← keys ← consumer, provider ← mpp ← sdk`, and nothing imports an example. The core does no I/O and
  * has no clock.
  */
 import { globSync, readFileSync } from 'node:fs'
 
 const mayImport: Record<string, readonly string[]> = {
   core: [],
-  consumer: ['@drain/core'],
-  provider: ['@drain/core'],
-  sdk: ['@drain/core', '@drain/consumer', '@drain/provider'],
+  keys: ['@drain/core'],
+  consumer: ['@drain/core', '@drain/keys'],
+  provider: ['@drain/core', '@drain/keys'],
+  sdk: ['@drain/core', '@drain/keys', '@drain/consumer', '@drain/provider'],
 }
 
 const problems: string[] = []

@@ -3,7 +3,7 @@ import { Channel, drainChannelAbi } from '@drain/core'
 import { encodeFunctionData, parseEventLogs } from 'viem'
 import { generatePrivateKey, type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
 import { askToClose, close as closeExpired, cooperativeClose, onChain } from './leave.ts'
-import { ask, pay, type Route, voucherOf } from './pay.ts'
+import { ask, pay, payTwins, type Route, voucherOf } from './pay.ts'
 import { prices, type Work } from './prices.ts'
 import type { Rng } from './Rng.ts'
 import { createTab, type Tab } from './Tab.ts'
@@ -16,6 +16,7 @@ const weights = {
   abort: 6,
   abortedStream: 6,
   retry: 12,
+  twins: 10,
   replay: 5,
   overspend: 3,
   forge: 2,
@@ -151,6 +152,8 @@ export async function consume(world: World, consumer: PrivateKeyAccount, rng: Rn
       await pay(world, tab, ...stream(), { abortAfterMs: rng.int(20, 1_500) })
     else if (what === 'retry')
       beside(pay(world, tab, ...any(), { key, abortAfterMs: rng.chance(0.6) ? rng.int(0, 100) : undefined }))
+    else if (what === 'twins')
+      await payTwins(world, tab, key, [0, ...Array.from({ length: 5 }, () => rng.int(1, 8))])
     else if (what === 'replay') await replay(tab)
     else if (what === 'overspend') await overspend(tab)
     else if (what === 'forge') await forge(tab)

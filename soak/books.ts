@@ -10,6 +10,7 @@ import { createJournal, type Entry } from '../packages/provider/src/settle/Journ
 import { all, withBooks } from './ledgerFile.ts'
 import { settings } from './settings.ts'
 import type { World } from './World.ts'
+import { readWorked } from './worked.ts'
 
 /** What the chain did with one channel. Base units. */
 type Payments = {
@@ -64,6 +65,7 @@ export async function balance(
     claims: (await all(claims({}))).flat(),
     journal: await all(createJournal(ledger.notebook, world.provider).all()),
   }))
+  const worked = readWorked(path)
   const states = new Map(read.states.map((state) => [state.channelId, state]))
   const claimsOf = new Map<Hex, ClaimRecord[]>()
   for (const claim of read.claims)
@@ -97,6 +99,10 @@ export async function balance(
     const is = (what: string, isSo: boolean) => holds(what, isSo, channelId)
     is(`charged ${charged} ≥ told ${tab.told}`, charged >= tab.told)
     is(`charged ${charged} ≤ told + lost ${tab.told + tab.unknown}`, charged <= tab.told + tab.unknown)
+    const { least, most, unpaid } = worked.get(channelId) ?? { least: 0n, most: 0n, unpaid: 0n }
+    is(`charged ${charged} ≥ settled by the server ${least}`, charged >= least)
+    is(`charged ${charged} ≤ worked by the server ${most}`, charged <= most)
+    is(`nothing that was worked is given away: ${unpaid}`, unpaid === 0n)
     is(`charged ${charged} ≥ the total that was told, ${tab.total}`, charged >= tab.total)
     is(`nothing runs: ${tab.running}`, tab.running === 0n)
     is(`dust is less than a claim is worth: ${dust}`, dust >= 0n && (dust === 0n || dust < minPayout))

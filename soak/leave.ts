@@ -1,4 +1,4 @@
-/** How consumers end their channels. */
+/** What consumers ask about their channels, and how they end them. */
 import { ChannelRequest, drainChannelAbi, Headers as Wire } from '@drain/core'
 import { encodeFunctionData, type Hex } from 'viem'
 import type { Tab } from './Tab.ts'
@@ -40,6 +40,23 @@ export async function askToClose(world: World, tab: Tab): Promise<Answer | undef
   }
 }
 
+/** What the provider says is reserved on a channel, base units; `undefined` when it doesn't answer. */
+export async function askReserved(world: World, { channelId, consumer }: Tab): Promise<bigint | undefined> {
+  const deadline = BigInt(Math.floor(world.now() / 1_000)) + 120n
+  const signature = await consumer.signTypedData(
+    ChannelRequest.typedData({ channelId, action: 'state', deadline }, world.chain.deployment),
+  )
+  const headers = { 'X-DRAIN-Request': JSON.stringify({ deadline: deadline.toString(), signature }) }
+  try {
+    const signal = AbortSignal.timeout(60_000)
+    const response = await fetch(`${world.url}/v1/channels/${channelId}`, { headers, signal })
+    const { reserved } = await response.json()
+    return response.ok ? BigInt(reserved) : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** Closes with the provider's signature. */
 export async function cooperativeClose(world: World, tab: Tab, answer: Answer): Promise<void> {
   const args = [tab.channelId, BigInt(answer.finalAmount), answer.signature] as const
@@ -60,12 +77,23 @@ async function send(world: World, tab: Tab, data: Hex): Promise<void> {
 }
 
 /** Whether a channel is on chain, and its expiry. */
-export async function onChain(world: World, { channelId }: Tab): Promise<{ expiry: bigint } | undefined> {
-  const [consumer, , , , expiry] = await world.chain.publicClient.readContract({
-    address: world.chain.deployment.contract,
-    abi: drainChannelAbi,
-    functionName: 'getChannel',
-    args: [channelId],
-  })
+export async function onChain(world: World, tab: Tab): Promise<{ expiry: bigint } | undefined> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await look(world, tab)
+    } catch (error) {
+      // While its blocks are being replaced, anvil asks itself for one that is gone.
+      if (tries === 20) throw error
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  }
+}
+
+async function look(world: World, { channelId }: Tab): Promise<{ expiry: bigint } | undefined> {
+  const { publicClient, deployment } = world.chain
+  const call = { address: deployment.contract, abi: drainChannelAbi, functionName: 'getChannel' } as const
+  const ask = () => publicClient.readContract({ ...call, args: [channelId] })
+  // In the middle of a reorganisation the node has no newest block.
+  const [consumer, , , , expiry] = await ask().catch(() => world.pause(1_000).then(ask))
   return BigInt(consumer) === 0n ? undefined : { expiry }
 }

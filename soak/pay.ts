@@ -1,6 +1,7 @@
 /** Paid requests, and what became of them. */
 import { Voucher, Headers as Wire } from '@drain/core'
 import { type LocalAccount, toHex } from 'viem'
+import { askReserved } from './leave.ts'
 import { prices, type Work } from './prices.ts'
 import type { Tab } from './Tab.ts'
 import type { World } from './World.ts'
@@ -91,6 +92,64 @@ export async function pay(
     if (outcome.kind === 'refused') judge(world, tab, outcome.code)
   }
   return outcome
+}
+
+/**
+ * One request that is sent several times under one key, the later ones while the first is about to be answered: it is served once,
+ * and paid once.
+ */
+export async function payTwins(
+  world: World,
+  tab: Tab,
+  key: string,
+  delaysMs: readonly number[],
+): Promise<void> {
+  const quote = quotes.fixed
+  const amount = tab.cover(quote)
+  if (amount === undefined) return
+  tab.begin(quote)
+  const leaps = world.leaps
+  const signal = AbortSignal.timeout(60_000)
+  const outcomes = await Promise.all(
+    delaysMs.map(async (afterMs) => {
+      const voucher = await voucherOf(world, tab, amount)
+      await world.pause(afterMs)
+      const work = { cost: 0, delayMs: 0 }
+      const outcome = await attempt(world, tab, { route: 'fixed', work, voucher, key, signal })
+      tab.note(`twin ${key} for ${amount}: ${tell(outcome)}`)
+      world.count(
+        `twin ${outcome.kind === 'refused' ? outcome.code : outcome.kind}${'isReplay' in outcome && outcome.isReplay ? ' again' : ''}`,
+      )
+      return outcome
+    }),
+  )
+  const answers = outcomes.filter((outcome) => outcome.kind === 'answered')
+  const isLost = outcomes.some(
+    (outcome) => outcome.kind === 'lost' || (outcome.kind === 'refused' && outcome.code === 'unavailable'),
+  )
+  const served = answers.filter(({ isReplay }) => !isReplay)
+  if (served.length > 1 && world.leaps === leaps)
+    world.violate(tab, 'a request was served twice under one key')
+  const cost = served.length > 0 ? served.reduce((sum, one) => sum + one.cost, 0n) : (answers[0]?.cost ?? 0n)
+  // What was lost may have been served beside its twins when a leap ended the reservation of one.
+  const isUnknown = isLost && (answers.length === 0 || world.leaps > leaps)
+  const total = answers.reduce<bigint | undefined>(
+    (most, { total }) => (total && total > (most ?? 0n) ? total : most),
+    undefined,
+  )
+  tab.end(quote, { cost, unknown: isUnknown ? quote : 0n, total })
+  for (const outcome of outcomes) if (outcome.kind === 'refused') judge(world, tab, outcome.code)
+  // Who was never left without an answer knows that nothing of its runs, nor should anything be held for it.
+  const isIdle = () => tab.running === 0n && tab.unknown === 0n && !tab.over && world.leaps === leaps
+  if (isLost || !isIdle()) return
+  let reserved = await askReserved(world, tab)
+  // One whose client hung up before may have arrived late.
+  for (let tries = 0; reserved && tries < 3; tries += 1) {
+    await world.pause(1_000)
+    reserved = await askReserved(world, tab)
+  }
+  world.count(`reserved ${reserved === undefined ? 'not told' : reserved === 0n ? 'nothing' : 'something'}`)
+  if (reserved && isIdle()) world.violate(tab, `${reserved} are reserved, and no request runs`)
 }
 
 function judge(world: World, tab: Tab, code: string): void {

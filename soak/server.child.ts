@@ -1,7 +1,9 @@
 /** The provider's server: a fixed price, a quoted one, and a metered stream. Another process settles. */
+import type { Payment } from '@drain/provider'
 import { input, tellReady } from './child.ts'
 import { prices, type Work } from './prices.ts'
 import { settings } from './settings.ts'
+import { writeWorked } from './worked.ts'
 
 const { createPaywall, sse } = await import('@drain/provider')
 const { paid, send, serve } = await import('@drain/provider/node')
@@ -27,20 +29,27 @@ const paywall = createPaywall({
   log,
 })
 
+let requests = 0
+
 const routes: Record<string, Parameters<typeof serve>[1]> = {
-  '/fixed': paid(paywall, '0.001', async (req, res) => {
+  '/fixed': paid(paywall, '0.001', async (req, res, payment) => {
     const { delayMs } = workOf(req.url)
+    const work = watch(payment)
     await pause(delayMs)
+    work.done(Number(prices.fixed))
     answer(res, 200, { cost: Number(prices.fixed) })
   }),
   '/quoted': paid(
     paywall,
     () => prices.quoted,
     async (req, res, payment) => {
-      const { cost, delayMs, fails } = workOf(req.url)
+      const { cost: wanted, delayMs, fails } = workOf(req.url)
+      const cost = fails ? 0 : Math.min(wanted, Number(prices.quoted))
+      const work = watch(payment)
       await pause(delayMs)
-      if (!fails) payment.charge(BigInt(cost))
-      answer(res, fails ? 500 : 200, { cost: fails ? 0 : Math.min(cost, Number(prices.quoted)) })
+      work.done(cost)
+      if (!fails) payment.charge(BigInt(wanted))
+      answer(res, fails ? 500 : 200, { cost })
     },
   ),
   '/stream': paid(
@@ -48,9 +57,11 @@ const routes: Record<string, Parameters<typeof serve>[1]> = {
     () => prices.stream,
     async (req, res, payment) => {
       const { cost, delayMs, events = 1 } = workOf(req.url)
+      const work = watch(payment, { isStream: true })
       async function* metered() {
         for (let index = 1; index <= events; index += 1) {
           await pause(delayMs)
+          work.done(cost)
           yield { data: JSON.stringify({ cost: index * cost }), cost: BigInt(index * cost) }
         }
       }
@@ -74,6 +85,30 @@ process.once('SIGTERM', async () => {
   await close()
   process.exit(0)
 })
+
+/** Writes down what the work of a request comes to, and what its payment does. Of a stream's work not all need be sent. */
+function watch(payment: Payment, { isStream = false } = {}): { done(cost: number): void } {
+  const { channelId } = payment
+  requests += 1
+  const id = `${process.pid}/${requests}`
+  const [clock, machine] = [Date.now(), performance.now()]
+  let worked = 0
+  payment.settled.then(
+    ({ cost }) => {
+      // A leap ends reservations, and a channel that is closing owes nothing for late ones.
+      const leapt = Math.abs(Date.now() - clock - (performance.now() - machine)) > 5_000
+      const isExcused = isStream || leapt || payment.account.status !== 'open'
+      writeWorked(input.path, { id, channelId, settled: Number(cost), due: isExcused ? undefined : worked })
+    },
+    () => {},
+  )
+  return {
+    done(cost) {
+      worked += cost
+      writeWorked(input.path, { id, channelId, cost })
+    },
+  }
+}
 
 function workOf(url = ''): Work {
   return JSON.parse(new URL(url, 'http://soak.test').searchParams.get('work') ?? '')

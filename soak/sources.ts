@@ -3,6 +3,8 @@ import { registerHooks } from 'node:module'
 
 const sources: Record<string, string> = {
   '@drain/core': 'core/src/index.ts',
+  '@drain/keys': 'keys/src/index.ts',
+  '@drain/keys/node': 'keys/src/node/index.ts',
   '@drain/consumer/testing': 'consumer/src/testing/index.ts',
   '@drain/provider': 'provider/src/index.ts',
   '@drain/provider/node': 'provider/src/http/node.ts',

@@ -1,12 +1,14 @@
 import { defineConfig } from 'tsup'
+import { modules } from '../../tsup.modules.ts'
 
 export default defineConfig({
-  entry: { index: 'src/index.ts', 'testing/index': 'src/testing/index.ts' },
-  format: ['esm', 'cjs'],
-  target: 'es2023',
-  dts: true,
-  sourcemap: true,
-  clean: true,
-  // Two small entries that share nothing: chunks would only hide which one imports Node.
-  splitting: false,
+  ...modules,
+  dts: {
+    entry: {
+      index: 'src/index.ts',
+      node: 'src/node.ts',
+      'store/sqlite': 'src/store/sqlite.ts',
+      'testing/index': 'src/testing/index.ts',
+    },
+  },
 })

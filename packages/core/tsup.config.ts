@@ -1,10 +1,4 @@
 import { defineConfig } from 'tsup'
+import { modules } from '../../tsup.modules.ts'
 
-export default defineConfig({
-  entry: { index: 'src/index.ts' },
-  format: ['esm', 'cjs'],
-  target: 'es2023',
-  dts: true,
-  sourcemap: true,
-  clean: true,
-})
+export default defineConfig({ ...modules, dts: { entry: 'src/index.ts' } })

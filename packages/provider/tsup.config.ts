@@ -21,6 +21,6 @@ export default defineConfig({
   define: { __DRAIN_PROVIDER_VERSION__: JSON.stringify(version) },
   sourcemap: true,
   clean: true,
-  // tsup bundles what is no plain dependency; these are optional, native or large.
-  external: ['better-sqlite3', 'pg', /^@bitauth\/libauth/],
+  // tsup bundles what is no plain dependency; these are optional or native.
+  external: ['better-sqlite3', 'pg'],
 })

@@ -1,7 +1,7 @@
 import { createDrainClient, type DrainClient } from '@drain-protocol/sdk'
+import { fileStore } from '@drain-protocol/sdk/node'
 import type { Hex } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import { fileStore } from './fileStore.ts'
 
 /** A client that pays from `CONSUMER_PRIVATE_KEY`, at most 0.05 USDC per request and 1 USDC per channel. */
 export function clientFrom(env: NodeJS.ProcessEnv): DrainClient {
@@ -19,6 +19,6 @@ export function clientFrom(env: NodeJS.ProcessEnv): DrainClient {
     contractAddress: (CONTRACT_ADDRESS as Hex) || undefined,
     usdcAddress: (USDC_ADDRESS as Hex) || undefined,
     limits: { perRequest: '0.05', perChannel: '1' },
-    store: fileStore(CHANNELS_FILE || 'channels.json'),
+    store: fileStore(CHANNELS_FILE || 'channels.log'),
   })
 }

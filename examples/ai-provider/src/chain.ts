@@ -1,6 +1,6 @@
 /**
- * A local chain to try provider and agent on: anvil with USDC and the contract, until Ctrl-C. Writes the `.env` of both
- * examples, so that they just start; a `.env` that someone else wrote is left alone.
+ * A local chain to try provider and agent on: anvil with USDC and the contract, until Ctrl-C. Writes the `.env` of
+ * the examples, so that they just start; a `.env` that someone else wrote is left alone.
  */
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -21,11 +21,24 @@ const shared = {
   CONTRACT_ADDRESS: chain.deployment.contract,
   USDC_ADDRESS: chain.deployment.token,
 }
-write('../.env', { PROVIDER_PRIVATE_KEY: keyOf(provider), ...shared, DATABASE: join(folder, 'drain.db') })
+write('../.env', {
+  PROVIDER_PRIVATE_KEY: keyOf(provider),
+  ...shared,
+  DATABASE: join(folder, 'drain.db'),
+  // For wallets without gas: opens their channels, and closes them for the smallest payout.
+  RELAY_COIN_PRICE: '0.25',
+  MIN_PAYOUT: '0.000001',
+})
 write('../../agent/.env', {
   CONSUMER_PRIVATE_KEY: keyOf(consumer),
   ...shared,
   CHANNELS_FILE: join(folder, 'channels.json'),
+})
+write('../../browser/.env', {
+  VITE_CHAIN_ID: shared.CHAIN_ID,
+  VITE_RPC_URL: shared.RPC_URL,
+  VITE_CONTRACT: shared.CONTRACT_ADDRESS,
+  VITE_USDC: shared.USDC_ADDRESS,
 })
 console.log(`chain ready on ${chain.rpcUrl}`)
 

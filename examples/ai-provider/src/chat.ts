@@ -3,7 +3,7 @@ import {
   InvalidRequestError,
   type MeteredEvent,
   type Paywall,
-  Pricing,
+  Quote,
   type RequestQuote,
   sse,
 } from '@drain-protocol/sdk'
@@ -50,19 +50,13 @@ export async function paidChat(request: Request, paywall: Paywall, service: Chat
   )
 }
 
-/** Output tokens of each answer that are reserved at a time. */
-export const stepTokens = 256
-
 /**
  * Streams are paid in steps: the input and the first words are enough to begin. Not where the reasoning comes first and is
  * told last, since the provider would have paid for all of it by then.
  */
-export function quoteOf({ model, quote, choices, isStream }: ChatRequest): RequestQuote {
+export function quoteOf({ model, quote, isStream }: ChatRequest): RequestQuote {
   if (!isStream || model.hidesReasoning) return quote.amount
-  const outputTokens = Math.min(stepTokens, quote.maxTokens) * choices
-  const step = Pricing.cost(model.pricing, { inputTokens: 0, outputTokens })
-  const first = Pricing.cost(model.pricing, { inputTokens: quote.inputTokens, outputTokens })
-  return { most: quote.amount, first, step }
+  return Quote.inSteps(model.pricing, quote)
 }
 
 /** A request and its body as it came, or the response that refuses it. */

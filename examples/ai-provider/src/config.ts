@@ -30,6 +30,8 @@ export type Config = {
   terms: { minDeposit: string; minDuration: string; recommendedDuration: string; maxDuration: string }
   /** USDC. */
   minPayout: string
+  /** Opens channels for consumers without gas; what the chain's coin costs, in USDC. */
+  relay: { nativePrice: string } | undefined
   adminToken: AdminToken | undefined
   /** When channels are claimed and settled: a duration and USDC, as they were written. `false`: another process does it. */
   settle: { interval: string; threshold: string } | false
@@ -95,6 +97,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   const usdcAddress = optional('USDC_ADDRESS', parseAddress)
   const apiKey = setting('OPENAI_API_KEY')
   const margin = withDefault('MARGIN_PERCENT', '20', parsePercent)
+  const nativePrice = optional('RELAY_COIN_PRICE', checked(Usdc.parse))
   const interval = withDefault('CLAIM_INTERVAL', '1m', (text) =>
     text === '0' ? text : checked(parseMilliseconds)(text),
   )
@@ -128,6 +131,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
       maxDuration: withDefault('MAX_DURATION', '365d', checked(Duration.parse)),
     },
     minPayout: withDefault('MIN_PAYOUT', '0.01', checked(Usdc.parse)),
+    relay: nativePrice === undefined ? undefined : { nativePrice },
     adminToken: optional('ADMIN_TOKEN_FILE', secretFile) ?? optional('ADMIN_TOKEN', parseToken),
     settle: interval !== '0' && {
       interval,

@@ -1,5 +1,5 @@
 /** The service's part of `/v1/docs`: what an agent that knows nothing else needs to use it. */
-import { stepTokens } from './chat.ts'
+import { Quote } from '@drain-protocol/sdk'
 import type { Model } from './models.ts'
 
 export function describeService(models: ReadonlyMap<string, Model>): string {
@@ -16,7 +16,7 @@ charged is the tokens really used, at most the quote. Tool calls and reasoning a
 first word costs nothing; one that ends early costs what was sent. One that you leave before its first word is charged too, for
 the input and what the model has done.
 
-A stream is paid in steps of ${stepTokens} output tokens: a voucher for the input and the first step is enough to begin. When it is used
+A stream is paid in steps of ${Quote.stepTokens} output tokens: a voucher for the input and the first step is enough to begin. When it is used
 up, the stream sends "event: payment-need-voucher" with requiredCumulative, and waits half a minute for a voucher of that amount
 at POST /v1/vouchers. A voucher for the whole quote is never asked for another. With an Idempotency-Key, an answer that was lost
 on its way is given again for nothing.

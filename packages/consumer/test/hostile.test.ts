@@ -2,6 +2,7 @@
 import {
   LimitExceededError,
   PaymentRejectedError,
+  PaymentUnknownError,
   UntrustedProviderError,
   Usdc,
   Headers as Wire,
@@ -218,7 +219,8 @@ test('more required than was ever signed is not believed', async () => {
 test('failing requests on purpose earns at most what they would have cost', async () => {
   await client.fetch(url('/joke'))
   answerPaid(() => dropped)
-  for (let index = 0; index < 5; index++) await expect(client.fetch(url('/joke'))).rejects.toThrow(TypeError)
+  for (let index = 0; index < 5; index++)
+    await expect(client.fetch(url('/joke'))).rejects.toThrow(PaymentUnknownError)
   expect(await signed()).toBe(2_000n)
   answerPaid(() =>
     refusal({

@@ -169,12 +169,42 @@ export class UntrustedProviderError extends DrainError {
 
 /** The provider refused a payment and paying again cannot help. */
 export class PaymentRejectedError extends DrainError {
-  override readonly name = 'PaymentRejectedError'
+  override readonly name: string = 'PaymentRejectedError'
   /** The provider's code, from the table of rejections. */
   readonly rejection: string
   constructor(rejection: string, message: string, action?: string) {
     super('payment_rejected', message, { action })
     this.rejection = rejection
+  }
+}
+
+/**
+ * The channel is of no use any more, and it is not safe to open another one by itself: the provider closes it, calls it expired
+ * or doesn't find it.
+ */
+export class ChannelGoneError extends PaymentRejectedError {
+  override readonly name: string = 'ChannelGoneError'
+  readonly channelId: string
+  constructor(channelId: string, rejection: string, message: string, action?: string) {
+    super(rejection, message, action)
+    this.channelId = channelId
+  }
+}
+
+/**
+ * The connection was lost after a payment was sent: the request may have been served and charged, or not. At most its quote is
+ * at stake. Sent again with the same `Idempotency-Key` it is answered from what was kept, and not charged twice.
+ */
+export class PaymentUnknownError extends DrainError {
+  override readonly name = 'PaymentUnknownError'
+  readonly idempotencyKey: string
+  constructor(origin: string, idempotencyKey: string, cause?: unknown) {
+    super('payment_unknown', `The connection to ${origin} was lost after the payment was sent.`, {
+      action: 'Send the same request with the header Idempotency-Key of this error: it is not charged twice.',
+      details: cause instanceof Error ? cause.message : undefined,
+      cause,
+    })
+    this.idempotencyKey = idempotencyKey
   }
 }
 

@@ -34,6 +34,13 @@ export const types = {
   ],
 } as const
 
+export const cancelTypes = {
+  CancelAuthorization: [
+    { name: 'authorizer', type: 'address' },
+    { name: 'nonce', type: 'bytes32' },
+  ],
+} as const
+
 const typeHash = keccak256(
   stringToHex(
     'ReceiveWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)',
@@ -66,6 +73,20 @@ export function typedData(
       validBefore: open.validBefore,
       nonce: Channel.hashOpening(open),
     },
+  }
+}
+
+/** EIP-712 typed data that makes the token refuse an authorization for good (`cancelAuthorization` of EIP-3009). */
+export function cancelTypedData(
+  open: Channel.Opening,
+  deployment: { chainId: number; token: Address },
+  tokenDomain: { name: string; version: string } = usdcDomain,
+) {
+  return {
+    domain: { ...tokenDomain, chainId: deployment.chainId, verifyingContract: deployment.token },
+    types: cancelTypes,
+    primaryType: 'CancelAuthorization' as const,
+    message: { authorizer: open.consumer, nonce: Channel.hashOpening(open) },
   }
 }
 

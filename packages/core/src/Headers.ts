@@ -49,6 +49,7 @@ export const corsExposed: readonly string[] = [
   'WWW-Authenticate',
   'Payment-Receipt',
   'Idempotency-Replayed',
+  'Retry-After',
 ]
 
 type Readable = Pick<globalThis.Headers, 'get'>

@@ -40,6 +40,33 @@ export function chat(pricing: Tokens, body: unknown): Quote {
   return { amount: cost(pricing, { inputTokens, outputTokens }), inputTokens, outputTokens, maxTokens }
 }
 
+/** Output tokens of each answer that a stream is paid for at a time. */
+export const stepTokens = 256
+
+/** What a streamed chat may cost at most, and in what steps it is paid: amounts in base units. */
+export type StreamQuote = {
+  /** At most, in all. */
+  most: bigint
+  /** The input and the first step of the output: enough to begin with. */
+  first: bigint
+  /** Each further step of the output. */
+  step: bigint
+  /** Output tokens of a step, over all choices. */
+  tokens: number
+}
+
+/** The steps of a chat that is streamed: {@link stepTokens} at a time. */
+export function inSteps(
+  pricing: Tokens,
+  { amount, inputTokens, outputTokens, maxTokens }: Quote,
+): StreamQuote {
+  const choices = outputTokens / maxTokens
+  const tokens = Math.min(stepTokens, maxTokens) * choices
+  const step = cost(pricing, { inputTokens: 0, outputTokens: tokens })
+  const first = cost(pricing, { inputTokens, outputTokens: tokens })
+  return { most: amount, first, step, tokens }
+}
+
 /** Above any model's output, and small enough that no product of it is inexact. */
 const largest = 1_000_000
 

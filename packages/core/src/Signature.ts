@@ -5,8 +5,9 @@
 import { secp256k1 } from '@noble/curves/secp256k1'
 import type { Address, Hex } from 'viem'
 import { bytesToHex, keccak256, writeHex, writeUint256 } from './Bytes.ts'
+import { DrainError, InvalidFormatError } from './Errors.ts'
 
-/** Recovers public keys; the place where a faster library plugs in. */
+/** Signs, and recovers public keys; the place where a faster library plugs in. All of them give the same bytes. */
 export type Secp256k1 = {
   /** Which library it is, for logs and metrics. */
   readonly name: string
@@ -18,6 +19,21 @@ export type Secp256k1 = {
    * @param rs 64 bytes, only read during the call
    */
   recoverPublicKey(digest: Uint8Array, rs: Uint8Array, recovery: 0 | 1): Uint8Array | undefined
+  /**
+   * Signs with a nonce by RFC 6979, so that the same digest and key always give the same signature, and with a low s.
+   *
+   * @param digest 32 bytes, a number below the group order
+   * @param privateKey 32 bytes, only read during the call
+   * @throws {DrainError} `key_invalid` for a key that is zero or not below the group order. The error doesn't repeat it.
+   */
+  sign(digest: Uint8Array, privateKey: Uint8Array): Signed
+}
+
+/** A signature in parts. */
+export type Signed = {
+  /** r‖s, 64 bytes. */
+  rs: Uint8Array
+  recovery: 0 | 1
 }
 
 /** The audited JavaScript implementation that viem itself uses. Works everywhere. */
@@ -33,6 +49,47 @@ export const noble: Secp256k1 = {
       return undefined
     }
   },
+  sign(digest, privateKey) {
+    let signature: ReturnType<typeof secp256k1.sign>
+    try {
+      signature = secp256k1.sign(digest, privateKey, { lowS: true })
+    } catch {
+      throw invalidKey()
+    }
+    return { rs: signature.toCompactRawBytes(), recovery: recoveryBit(signature.recovery) }
+  },
+}
+
+/** For backends: what they throw instead of their library's error, which may quote the key. */
+export function invalidKey(): DrainError {
+  return new DrainError('key_invalid', 'This is no private key.', {
+    action: 'A private key is 0x and 64 hex digits, and below the order of secp256k1.',
+  })
+}
+
+/** For backends: an r above the group order, which makes it 2 or 3, takes 2^127 signatures to find. */
+export function recoveryBit(recovery: number): 0 | 1 {
+  if (recovery === 0 || recovery === 1) return recovery
+  throw new DrainError('unusable_signature', 'The contract takes no signature of this form.', {
+    action: 'Sign something else.',
+  })
+}
+
+/**
+ * The signature of 65 bytes that the contract accepts: r‖s‖v, low s, v 27 or 28.
+ *
+ * @param digest 32 bytes
+ * @param privateKey 32 bytes, only read during the call
+ * @throws {DrainError} `key_invalid`
+ */
+export function sign(digest: Uint8Array, privateKey: Uint8Array, backend: Secp256k1 = noble): Hex {
+  // Native code is given both as they are, and reads as many bytes as it expects.
+  if (digest.length !== 32) throw new InvalidFormatError('digest', `it has ${digest.length} bytes, not 32`)
+  if (privateKey.length !== 32) throw invalidKey()
+  const { rs, recovery } = backend.sign(belowOrder(digest), privateKey)
+  rsv.set(rs)
+  rsv[64] = 27 + recovery
+  return bytesToHex(rsv)
 }
 
 /** Characters of 65 bytes in hex. */
@@ -95,6 +152,14 @@ function word(value: bigint): Uint8Array {
   const bytes = new Uint8Array(32)
   writeUint256(value, bytes, 0)
   return bytes
+}
+
+/**
+ * The digest that ECDSA signs as the same. RFC 6979 makes the nonce of this one (2.3.4, bits2octets); libsecp256k1 takes the digest
+ * as it is, and would give another signature.
+ */
+function belowOrder(digest: Uint8Array): Uint8Array {
+  return isBelow(digest, 0, order) ? digest : word(BigInt(bytesToHex(digest)) - secp256k1.CURVE.n)
 }
 
 /** Whether the 32 bytes at `offset` are a smaller number than `bound`. */

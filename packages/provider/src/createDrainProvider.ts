@@ -10,11 +10,11 @@ import {
   Usdc,
   type Voucher,
 } from '@drain/core'
+import { selectSecp256k1 } from '@drain/keys'
 import { type Account, type Address, createPublicClient, type Hex, type WalletClient } from 'viem'
 import { createChannelReader } from './chain/ChannelReader.ts'
 import { type RpcUrlInput, rpcUrlOf } from './chain/rpcUrlOf.ts'
 import { rpcTransport } from './chain/transport.ts'
-import { selectSecp256k1 } from './verify/secp256k1/selectSecp256k1.ts'
 import { invalidSignature, type KnownChannel, recoverVoucher, verifySigned } from './verify/verifyVoucher.ts'
 
 /** Where a provider's channels live. */

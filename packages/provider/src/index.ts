@@ -1,3 +1,5 @@
+export { type Secp256k1Name, type SelectedSecp256k1, selectSecp256k1 } from '@drain/keys'
+export { loadKey } from '@drain/keys/node'
 export {
   ChainUnavailableError,
   type ChannelReader,
@@ -7,7 +9,6 @@ export {
 export type { RpcUrlInput, RpcUrls } from './chain/rpcUrlOf.ts'
 export { rpcTransport } from './chain/transport.ts'
 export { secretFile } from './cli/secretFile.ts'
-export { loadKey } from './cli/settlementKey.ts'
 export {
   createDrainProvider,
   createDrainProviderWithWallet,
@@ -36,11 +37,6 @@ export type { Claimed, Closing, Settlement } from './settle/Settlement.ts'
 export type { Ended } from './stream/frames.ts'
 export type { StreamSettings } from './stream/StreamSettings.ts'
 export { type MeteredEvent, sse } from './stream/sse.ts'
-export {
-  type Secp256k1Name,
-  type SelectedSecp256k1,
-  selectSecp256k1,
-} from './verify/secp256k1/selectSecp256k1.ts'
 export * as Terms from './verify/Terms.ts'
 export {
   type KnownChannel,

@@ -1,4 +1,4 @@
-/** The secp256k1 library, its choice and its thread survive every way of building: ESM, CommonJS, and a browser's bundle. */
+/** The thread that recovers signers survives every way of building: ESM and CommonJS. */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { privateKeyToAccount } from 'viem/accounts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 const root = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url))
-const entry = root('packages/provider/src/verify/secp256k1/selectSecp256k1.ts')
+const entry = root('packages/provider/src/verify/SignerRecovery.ts')
 
 /** Inside the package, so that its dependencies are found as they are from `dist`. */
 let folder: string
@@ -24,7 +24,10 @@ async function bundle(options: BuildOptions) {
     entryPoints: [entry],
     bundle: true,
     target: 'es2023',
-    alias: { '@drain/core': root('packages/core/src/index.ts') },
+    alias: {
+      '@drain/core': root('packages/core/src/index.ts'),
+      '@drain/keys': root('packages/keys/src/index.ts'),
+    },
     logLevel: 'silent',
     metafile: true,
     ...options,
@@ -34,36 +37,18 @@ async function bundle(options: BuildOptions) {
 }
 
 test.each([
-  ['esm', 'mjs', "const { selectSecp256k1 } = await import('./esm.mjs')"],
-  ['cjs', 'cjs', "const { selectSecp256k1 } = require('./cjs.cjs')"],
-] as const)('%s: native at once, WebAssembly on request', async (format, extension, load) => {
-  const outfile = join(folder, `${format}.${extension}`)
-  await bundle({ format, platform: 'node', outfile, external: ['@bitauth/libauth/*'] })
-  const script = `
-    ${load}
-    const wasm = selectSecp256k1('wasm')
-    wasm.ready().then(() => console.log(selectSecp256k1().name, wasm.name))`
-  const input = format === 'cjs' ? 'commonjs' : 'module'
-  const options = [`--input-type=${input}`, '--eval', script]
-  expect(execFileSync(process.execPath, options, { cwd: folder, encoding: 'utf8' }).trim()).toBe(
-    'native wasm',
-  )
-})
-
-test.each([
   ['esm', 'mjs', "const { createSignerRecovery } = await import('./thread.mjs')"],
   ['cjs', 'cjs', "const { createSignerRecovery } = require('./thread.cjs')"],
 ] as const)(
   '%s: a second thread recovers signers, and ends with the process',
   async (format, extension, load) => {
     const outfile = join(folder, `thread.${extension}`)
-    const entryPoints = [root('packages/provider/src/verify/SignerRecovery.ts')]
-    await bundle({ format, platform: 'node', outfile, entryPoints })
+    await bundle({ format, platform: 'node', outfile, external: ['@bitauth/libauth/*'] })
     const account = privateKeyToAccount(`0x${'07'.repeat(32)}`)
     const signature = await account.sign({ hash: `0x${'11'.repeat(32)}` })
     const script = `
     ${load}
-    const secp256k1 = { name: 'native', recoverPublicKey: () => undefined }
+    const secp256k1 = { name: 'native', recoverPublicKey: () => undefined, sign: () => undefined }
     const signers = createSignerRecovery({ secp256k1, isBusy: () => true, processors: 2 })
     const ask = () => signers.recover(new Uint8Array(32).fill(0x11), '${signature}')
     const timer = setInterval(() => {
@@ -81,31 +66,3 @@ test.each([
     expect(printed.trim()).toBe(Array(3).fill(account.address.toLowerCase()).join(' '))
   },
 )
-
-test('a browser gets no native code, and WebAssembly in a part of its own', async () => {
-  const outdir = join(folder, 'browser')
-  const metafile = await bundle({ format: 'esm', platform: 'browser', splitting: true, outdir })
-  const first = Object.entries(metafile.outputs).find(([, { entryPoint }]) =>
-    entryPoint?.endsWith('selectSecp256k1.ts'),
-  )
-  const inputs = Object.keys(first?.[1].inputs ?? {})
-  expect(inputs.length).toBeGreaterThan(0)
-  expect(inputs.filter((path) => /libauth|elliptic|node_modules\/secp256k1/.test(path))).toEqual([])
-  expect(
-    Object.keys(metafile.inputs).filter((path) => /elliptic|node_modules\/secp256k1/.test(path)),
-  ).toEqual([])
-  const later = first?.[1].imports.filter(({ kind }) => kind === 'dynamic-import') ?? []
-  expect(later.map(({ external }) => external ?? false)).toEqual([false])
-  const [{ path: wasm } = { path: '' }] = later
-  expect(metafile.outputs[wasm]?.bytes).toBeLessThan(700_000)
-
-  // Run as a browser runs it: without anything of Node's.
-  const script = `
-    delete globalThis.process
-    const { selectSecp256k1 } = await import('./browser/selectSecp256k1.js')
-    const chosen = selectSecp256k1()
-    await chosen.ready()
-    console.log(chosen.name)`
-  const options = ['--input-type=module', '--eval', script]
-  expect(execFileSync(process.execPath, options, { cwd: folder, encoding: 'utf8' }).trim()).toBe('wasm')
-})

@@ -398,7 +398,7 @@ describe('drain-provider settle', () => {
     const missing = join(fixture.folder, 'missing.db')
     const cases: [string[], Record<string, string | undefined>, string][] = [
       [['--ledger', file], { DRAIN_PRIVATE_KEY: strangerKey }, `The key is of ${fixture.stranger.address}`],
-      [['--ledger', file], { DRAIN_PRIVATE_KEY: undefined }, 'There is no key to claim with'],
+      [['--ledger', file], { DRAIN_PRIVATE_KEY: undefined }, 'There is no private key'],
       [['--ledger', file, '--chain', '137'], {}, 'The ledger is of chain 31337, not of 137'],
       [['--ledger', file, '--provider', fixture.stranger.address], {}, 'The ledger is of provider'],
       [['--ledger', missing], {}, 'missing.db'],

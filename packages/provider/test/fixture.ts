@@ -32,6 +32,14 @@ export type Fixture = {
   folder: string
   paywall(options?: Partial<PaywallConfig>): Paywall
   open(options?: { amount?: string; duration?: bigint; to?: Hex; from?: LocalAccount }): Promise<OpenChannel>
+  /** A paywall, and channels that owe it `owed` each, of which one base unit more is signed. */
+  owing(
+    count: number,
+    owed: bigint,
+    options?: Partial<PaywallConfig>,
+  ): Promise<{ paywall: Paywall; channels: OpenChannel[]; ids: Hex[] }>
+  /** How many transactions of the provider are mined. */
+  sent(): Promise<number>
   /** USDC balance in base units. */
   balance(address: Hex): Promise<bigint>
   /** What the contract has paid out on a channel, in base units. */
@@ -94,29 +102,48 @@ export async function startFixture(): Promise<Fixture> {
     } satisfies OpenChannel
   }
 
+  function paywall(options: Partial<PaywallConfig> = {}): Paywall {
+    const paywall = createPaywall({
+      account: provider,
+      chainId: chain.chainId,
+      rpcUrl: chain.rpcUrl,
+      contractAddress: deployment.contract,
+      usdcAddress: deployment.token,
+      ledger: sqliteLedger(join(folder, `${paywalls.length}.db`)),
+      settle: false,
+      graceMs: 1_000,
+      log: () => {},
+      ...options,
+    })
+    paywalls.push(paywall)
+    return paywall
+  }
+
   return {
     chain,
     consumer,
     provider,
     stranger,
     folder,
-    paywall(options = {}) {
-      const paywall = createPaywall({
-        account: provider,
-        chainId: chain.chainId,
-        rpcUrl: chain.rpcUrl,
-        contractAddress: deployment.contract,
-        usdcAddress: deployment.token,
-        ledger: sqliteLedger(join(folder, `${paywalls.length}.db`)),
-        settle: false,
-        graceMs: 1_000,
-        log: () => {},
-        ...options,
-      })
-      paywalls.push(paywall)
-      return paywall
-    },
+    paywall,
     open,
+    async owing(count, owed, options) {
+      const owner = paywall(options)
+      const channels: OpenChannel[] = []
+      for (let index = 0; index < count; index += 1) {
+        const channel = await open()
+        const headers = await channel.voucher(owed + 1n)
+        const answer = await owner.handle(
+          new Request('http://p.example/x', { headers }),
+          owed,
+          () => new Response('done'),
+        )
+        if (answer.status !== 200) throw new Error(`not served: ${await answer.text()}`)
+        channels.push(channel)
+      }
+      return { paywall: owner, channels, ids: channels.map(({ id }) => id) }
+    },
+    sent: () => publicClient.getTransactionCount({ address: provider.address }),
     async claimed(channelId) {
       const [, , , claimed] = await publicClient.readContract({
         address: deployment.contract,

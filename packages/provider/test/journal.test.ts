@@ -8,7 +8,7 @@ import { postgresLedger } from '@drain/provider/postgres'
 import { sqliteLedger } from '@drain/provider/sqlite'
 import { type Hex, parseEther, toHex } from 'viem'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { type Fixture, type OpenChannel, startFixture } from './fixture.ts'
+import { type Fixture, startFixture } from './fixture.ts'
 import { postgresBin, startPostgres } from './startPostgres.ts'
 
 let fixture: Fixture
@@ -25,19 +25,10 @@ afterEach(async () => {
 })
 afterAll(() => fixture?.close())
 
-/** A paywall and channels that owe it `owed` each. */
-async function owing(count: number, owed: bigint, options: Parameters<Fixture['paywall']>[0] = {}) {
-  const paywall = fixture.paywall(options)
-  extra.push(paywall)
-  const channels: OpenChannel[] = []
-  for (let index = 0; index < count; index += 1) {
-    const channel = await fixture.open()
-    const headers = await channel.voucher(owed + 1n)
-    const request = new Request('http://p.example/x', { headers })
-    expect((await paywall.handle(request, owed, () => new Response('done'))).status).toBe(200)
-    channels.push(channel)
-  }
-  return { paywall, channels, ids: channels.map(({ id }) => id) }
+async function owing(...wanted: Parameters<Fixture['owing']>) {
+  const found = await fixture.owing(...wanted)
+  extra.push(found.paywall)
+  return found
 }
 
 async function recordsOf(paywall: Paywall) {
@@ -46,7 +37,7 @@ async function recordsOf(paywall: Paywall) {
   return records
 }
 
-const sent = () => fixture.chain.publicClient.getTransactionCount({ address: fixture.provider.address })
+const sent = () => fixture.sent()
 
 test('many channels are claimed in one transaction, at what they were charged', async () => {
   const { paywall, ids } = await owing(12, 300_000n)
@@ -311,7 +302,7 @@ test('killed at any step of a settlement: after a restart the books and the chai
     await chain.testClient.revert({ id: snapshot })
   }
   expect(step).toBeGreaterThan(8)
-}, 240_000)
+}, 600_000)
 
 test('a nonce that somebody else left open is filled, so that what comes after it is mined', async () => {
   const { chain, provider } = fixture

@@ -112,6 +112,24 @@ test('health and metrics tell of money at risk, of alarms and of transactions un
   expect(text).toMatch(/^drain_gas_balance_wei [1-9]/m)
 })
 
+test('where only whole signed amounts can be claimed, a voucher of exactly what was charged goes before a higher one', async () => {
+  let clock = Date.now()
+  const features = ['open', 'claim', 'close', 'cooperativeClose'] as const
+  const paywall = fixture.paywall({
+    ...{ settle: {}, ledger: memoryLedger({ log: () => {} }), clock: () => clock },
+    deployment: { ...fixture.chain.deployment, features },
+  })
+  const [exact, above] = [await fixture.open({ duration: 1_801n }), await fixture.open({ duration: 1_801n })]
+  for (const [channel, signed] of [[exact, 400_000n] as const, [above, 500_000n] as const]) {
+    expect((await ask(paywall, await channel.voucher(signed), 400_000n)).status).toBe(200)
+    expect((await ask(paywall, await channel.voucher(900_000n), 0n)).status).toBe(200)
+  }
+  clock += 1_700_000
+  await paywall.settler.run()
+  expect(await fixture.claimed(exact.id)).toBe(400_000n)
+  expect(await fixture.claimed(above.id)).toBe(900_000n)
+})
+
 test('a server that does no rounds pays no more for gas than it may either', async () => {
   const paywall = fixture.paywall({ settle: false, maxGasPrice: 1n })
   const channel = await fixture.open()

@@ -6,6 +6,7 @@ import type { Paywall } from '@drain/provider'
 import { createPublicClient, type Hex, toHex } from 'viem'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { rpcTransport } from '../src/chain/transport.ts'
+import { alarms } from '../src/ledger/alarms.ts'
 import { type Fixture, startFixture } from './fixture.ts'
 import { startRpcProxy } from './RpcProxy.ts'
 
@@ -22,17 +23,9 @@ afterEach(async () => {
 })
 afterAll(() => fixture?.close())
 
-/** A paywall, and channels that owe it `owed` each. */
-async function owing(count: number, owed: bigint, options: Parameters<Fixture['paywall']>[0] = {}) {
-  const paywall = fixture.paywall(options)
+async function owing(...wanted: Parameters<Fixture['owing']>) {
+  const { paywall, ids } = await fixture.owing(...wanted)
   extra.push(paywall)
-  const ids: Hex[] = []
-  for (let index = 0; index < count; index += 1) {
-    const channel = await fixture.open()
-    const request = new Request('http://p.example/x', { headers: await channel.voucher(owed + 1n) })
-    expect((await paywall.handle(request, owed, () => new Response('done'))).status).toBe(200)
-    ids.push(channel.id)
-  }
   return { paywall, ids, id: ids[0] as Hex }
 }
 
@@ -54,7 +47,7 @@ async function ask(method: string, params: unknown[]) {
   return (await fetch(fixture.chain.rpcUrl, { method: 'POST', body, headers })).json()
 }
 
-const sent = () => fixture.chain.publicClient.getTransactionCount({ address: fixture.provider.address })
+const sent = () => fixture.sent()
 
 test('a node that is behind does not make a young channel look closed', async () => {
   const { testClient, publicClient } = fixture.chain
@@ -100,6 +93,13 @@ test('after a reorganisation beyond finality, what comes later is mined all the 
     .toBe(0)
   expect((await claiming).failed).toEqual([])
   expect(await fixture.claimed(ids[1] as Hex)).toBe(300_000n)
+  // Its nonce is another's now, and nothing followed the chain when that happened: it is remembered all the same.
+  await paywall.settler.run()
+  await testClient.mine({ blocks: 3 })
+  await paywall.settler.run()
+  const told = []
+  for await (const { channelId, code } of alarms(paywall.ledger.notebook)) told.push([channelId, code])
+  expect(told).toEqual([[ids[0], 'claim_vanished']])
 })
 
 test('a claim alone that would pay nothing is not sent', async () => {

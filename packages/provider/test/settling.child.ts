@@ -6,10 +6,12 @@ import { registerHooks } from 'node:module'
 import type { Ledger, LedgerOpener } from '@drain/provider'
 import { privateKeyToAccount } from 'viem/accounts'
 
-const core = new URL('../../core/src/index.ts', import.meta.url).href
-registerHooks({
-  resolve: (specifier, context, next) => next(specifier === '@drain/core' ? core : specifier, context),
-})
+const source = (path: string) => new URL(`../../${path}`, import.meta.url).href
+const sources: Record<string, string> = {
+  '@drain/core': source('core/src/index.ts'),
+  '@drain/keys': source('keys/src/index.ts'),
+}
+registerHooks({ resolve: (specifier, context, next) => next(sources[specifier] ?? specifier, context) })
 const { createPaywall } = await import('../src/http/Paywall.ts')
 const { sqliteLedger } = await import('../src/ledger/sqlite.ts')
 

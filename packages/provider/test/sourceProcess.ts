@@ -2,11 +2,20 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-const core = new URL('../../core/src/index.ts', import.meta.url).href
+const sources = Object.fromEntries(
+  Object.entries({
+    '@drain/core': 'core/src/index.ts',
+    '@drain/consumer': 'consumer/src/index.ts',
+    '@drain/consumer/sqlite': 'consumer/src/store/sqlite.ts',
+    '@drain/keys': 'keys/src/index.ts',
+    '@drain/keys/node': 'keys/src/node/index.ts',
+  }).map(([name, path]) => [name, new URL(`../../${path}`, import.meta.url).href]),
+)
 
 const hook = `
   import { registerHooks } from 'node:module'
-  registerHooks({ resolve: (name, context, next) => next(name === '@drain/core' ? '${core}' : name, context) })`
+  const sources = ${JSON.stringify(sources)}
+  registerHooks({ resolve: (name, context, next) => next(sources[name] ?? name, context) })`
 
 export type SourceProcess = {
   child: ChildProcess

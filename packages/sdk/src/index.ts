@@ -2,6 +2,7 @@ import { Channel as ChannelModule, Voucher as VoucherModule } from '@drain/core'
 
 export * from '@drain/consumer'
 export {
+  ChannelGoneError,
   ChannelNotFoundError,
   ChannelRequest,
   CloseAuthorization,
@@ -12,6 +13,7 @@ export {
   Duration,
   drainChannelAbi,
   FeatureUnavailableError,
+  GaslessOpen,
   Headers,
   InsufficientAllowanceError,
   InsufficientBalanceError,
@@ -21,9 +23,11 @@ export {
   InvalidRequestError,
   LimitExceededError,
   PaymentRejectedError,
+  PaymentUnknownError,
   Pricing,
   Quote,
   Rejection,
+  SessionKey,
   Signature,
   TransactionRevertedError,
   UnknownDeploymentError,

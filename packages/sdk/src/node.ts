@@ -1,1 +1,2 @@
+export * from '@drain/consumer/node'
 export * from '@drain/provider/node'

@@ -1,1 +1,2 @@
+export * from '@drain/consumer/sqlite'
 export * from '@drain/provider/sqlite'

@@ -1,11 +1,11 @@
 /** The examples of the README, as files that run against a private chain. */
 import { readFileSync } from 'node:fs'
 
-/** The code block behind `<!-- example: name -->`. */
-export function readmeExample(name: string): string {
-  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+/** The code block behind `<!-- example: name -->`, of the project's README or another one. */
+export function readmeExample(name: string, file = '../../../README.md'): string {
+  const readme = readFileSync(new URL(file, import.meta.url), 'utf8')
   const code = readme.split(`<!-- example: ${name} -->`)[1]?.match(/```ts\n([\s\S]*?)```/)?.[1]
-  if (!code) throw new Error(`The README has no example "${name}".`)
+  if (!code) throw new Error(`${file} has no example "${name}".`)
   return code
 }
 

@@ -1,5 +1,13 @@
 import { Deployment, DrainError } from '@drain/core'
-import { type Account, type Address, type Chain, type Client, defineChain } from 'viem'
+import {
+  type Account,
+  type Address,
+  type Chain,
+  type Client,
+  defineChain,
+  type Hex,
+  type LocalAccount,
+} from 'viem'
 import { parseAccount } from 'viem/utils'
 
 /** What every action needs to know. */
@@ -12,6 +20,28 @@ export type ReadParameters = {
 export type SignParameters = ReadParameters & {
   /** Who signs; the client's account by default. */
   account?: Account | Address | undefined
+}
+
+/**
+ * A session key: a second key that may sign the vouchers of one channel, so that no wallet has to be asked.
+ *
+ * Trap: it is worth the channel's deposit to whoever has it.
+ */
+export type Session = {
+  account: LocalAccount
+  /** 128 bytes that prove the key's opening: `openChannel` and `signGaslessOpen` return them. */
+  proof: Hex
+}
+
+/** What actions need that a session key can sign too. */
+export type SessionParameters = SignParameters & {
+  /** Signs in place of `account`. */
+  session?: Session | undefined
+  /**
+   * Appends the session's proof. A provider needs it once per channel, before or with the first signature of the key; the
+   * contract always, but the provider appends it for itself.
+   */
+  withProof?: boolean | undefined
 }
 
 /** What actions need that send a transaction. */

@@ -19,12 +19,14 @@ export async function getChannel(
   client: Client,
   parameters: getChannel.Parameters,
 ): Promise<getChannel.ReturnValue> {
+  const { deployment, blockNumber } = parameters
   const id = Channel.parseId(parameters.channelId)
   const [consumer, provider, deposit, claimed, expiry] = await readContract(client, {
-    address: parameters.deployment.contract,
+    address: deployment.contract,
     abi: drainChannelAbi,
     functionName: 'getChannel',
     args: [id],
+    ...(blockNumber === undefined ? {} : { blockNumber }),
   })
   const channel = { id, consumer, provider, deposit, claimed, expiry }
   if (!Channel.exists(channel)) throw new ChannelNotFoundError(id)
@@ -32,6 +34,10 @@ export async function getChannel(
 }
 
 export declare namespace getChannel {
-  type Parameters = ReadParameters & { channelId: Hex }
+  type Parameters = ReadParameters & {
+    channelId: Hex
+    /** Where it stood at that block; the latest by default. */
+    blockNumber?: bigint | undefined
+  }
   type ReturnValue = Channel.Channel
 }

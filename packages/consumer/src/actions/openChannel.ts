@@ -9,6 +9,7 @@ import {
   InvalidAmountError,
   InvalidDurationError,
   InvalidFormatError,
+  SessionKey,
   Usdc,
 } from '@drain/core'
 import {
@@ -31,7 +32,7 @@ import { contractCall, type Receipt, transact } from './transact.ts'
  * Opens a channel: locks `amount` for `provider`, for `duration` seconds at most. Waits for the receipt.
  *
  * The USDC must be in the wallet and approved before ({@link approveUsdc}); both are checked first, and nothing is sent
- * when either is short. Source: `open` of the contract (ERC-8190).
+ * when either is short. Source: `open` of the contract (ERC-8190), `openWithSigner` with a session key.
  *
  * @example
  * ```ts
@@ -42,7 +43,9 @@ import { contractCall, type Receipt, transact } from './transact.ts'
  *   duration: Duration.parse('24h'),
  * })
  * ```
- * @throws {InvalidFormatError} A provider that is no address, zero, the consumer or the contract.
+ * @throws {InvalidFormatError} A provider that is no address, zero, the consumer or the contract; a session key that is no
+ * address, zero or the provider.
+ * @throws {FeatureUnavailableError} Older contracts know no session keys.
  * @throws {InvalidAmountError | InvalidDurationError} Zero, or more than a channel can hold or run.
  * @throws {InsufficientBalanceError | InsufficientAllowanceError}
  * @throws {TransactionRevertedError}
@@ -51,10 +54,10 @@ export async function openChannel(
   client: Client,
   parameters: openChannel.Parameters,
 ): Promise<openChannel.ReturnValue> {
-  const { deployment, provider, amount, duration, publicClient: reader = client } = parameters
+  const { deployment, provider, amount, duration, signer, publicClient: reader = client } = parameters
   const account = accountOf(client, parameters.account)
   const consumer = account.address
-  assertOpening(deployment, consumer, { provider, amount, duration })
+  assertOpening(deployment, consumer, { provider, amount, duration, signer })
 
   const [balance, allowance] = await Promise.all([
     getUsdcBalance(reader, { deployment, account }),
@@ -67,10 +70,11 @@ export async function openChannel(
       `Call approveUsdc for ${Usdc.display(amount)} first.`,
     )
   }
-  const call = contractCall(deployment, 'open', [provider, amount, duration])
+  const call = signer
+    ? contractCall(deployment, 'openWithSigner', [provider, amount, duration, signer])
+    : contractCall(deployment, 'open', [provider, amount, duration])
   const receipt = await transact(client, parameters, call)
-  const channel = await openedChannel(reader, receipt, { deployment, consumer, provider, amount, duration })
-  return { channelId: channel.id, txHash: receipt.transactionHash, channel }
+  return openedChannel(reader, receipt, { deployment, consumer, provider, amount, duration, signer })
 }
 
 export declare namespace openChannel {
@@ -80,8 +84,16 @@ export declare namespace openChannel {
     amount: bigint
     /** Seconds until the consumer may close alone: positive, at most 365 days. */
     duration: bigint
+    /** A session key that may sign this channel's vouchers too: whoever holds it can spend this deposit, and nothing else. */
+    signer?: Address | undefined
   }
-  type ReturnValue = { channelId: Hex; txHash: Hash; channel: Channel.Channel }
+  type ReturnValue = {
+    channelId: Hex
+    txHash: Hash
+    channel: Channel.Channel
+    /** What the session key appends to its signatures: see `Session`. Only with `signer`. */
+    proof?: Hex
+  }
 }
 
 /** @internal */
@@ -101,12 +113,13 @@ export function assertBalance(balance: bigint, amount: bigint, consumer: Address
 export function assertOpening(
   deployment: Deployment.Deployment,
   consumer: Address,
-  terms: { provider: Address; amount: bigint; duration: bigint },
+  terms: { provider: Address; amount: bigint; duration: bigint; signer?: Address | undefined },
 ): void {
-  Deployment.assertHas(deployment, 'open')
+  Deployment.assertHas(deployment, terms.signer ? 'openWithSigner' : 'open')
   assertProvider(terms.provider, consumer, deployment.contract)
   assertAmount(terms.amount)
   assertDuration(terms.duration)
+  if (terms.signer) assertSigner(terms.signer, terms.provider)
 }
 
 function assertProvider(provider: Address, consumer: Address, contract: Address): void {
@@ -116,6 +129,14 @@ function assertProvider(provider: Address, consumer: Address, contract: Address)
   if (provider === zeroAddress) throw fail('it is the zero address')
   if (isAddressEqual(provider, consumer)) throw fail('it is the consumer itself')
   if (isAddressEqual(provider, contract)) throw fail('it is the channel contract')
+}
+
+function assertSigner(signer: Address, provider: Address): void {
+  const fail = (problem: string) =>
+    new InvalidFormatError('session key', problem, 'Use the address of a fresh key, or none.')
+  if (!isAddress(signer)) throw fail('it is not an address, or its checksum is wrong')
+  if (signer === zeroAddress) throw fail('it is the zero address')
+  if (isAddressEqual(signer, provider)) throw fail('it is the provider')
 }
 
 function assertAmount(amount: bigint): void {
@@ -140,10 +161,11 @@ type Terms = {
   provider: Address
   amount: bigint
   duration: bigint
+  signer?: Address | undefined
 }
 
 /**
- * The opened channel from the receipt's event; nothing else in the transaction is taken for it.
+ * The opened channel from the receipt of a direct opening.
  *
  * @internal
  */
@@ -151,7 +173,26 @@ export async function openedChannel(
   reader: Client,
   receipt: Receipt,
   terms: Terms,
-): Promise<Channel.Channel> {
+): Promise<openChannel.ReturnValue> {
+  const { deployment } = terms
+  const channel = openedIn(receipt, terms)
+  const opened = { channelId: channel.id, txHash: receipt.transactionHash, channel }
+  if (deployment.channelIds !== 'opening') return opened
+  const opening = await openingOf(reader, channel.id, terms)
+  return terms.signer ? { ...opened, proof: SessionKey.encodeProof(opening, 'direct') } : opened
+}
+
+/**
+ * The channel of these terms from the receipt's event; nothing else in the transaction is taken for it.
+ *
+ * @param channelId Where it is known beforehand.
+ * @internal
+ */
+export function openedIn(
+  receipt: Pick<Receipt, 'logs'>,
+  terms: Omit<Terms, 'duration' | 'signer'>,
+  channelId?: Hex,
+): Channel.Channel {
   const { deployment, consumer, provider, amount } = terms
   const events = parseEventLogs({ abi: drainChannelAbi, eventName: 'ChannelOpened', logs: receipt.logs })
   const event = events.find(
@@ -159,21 +200,20 @@ export async function openedChannel(
       isAddressEqual(address, deployment.contract) &&
       isAddressEqual(args.consumer, consumer) &&
       isAddressEqual(args.provider, provider) &&
-      args.deposit === amount,
+      args.deposit === amount &&
+      (channelId === undefined || args.channelId === channelId),
   )
   if (!event) throw wrongContract(deployment, 'reported no opening of this channel')
-  const { channelId, deposit, expiry } = event.args
-  const id = Channel.parseId(channelId)
-  if (deployment.channelIds === 'opening') await assertId(reader, id, terms)
-  return { id, consumer, provider, deposit, claimed: 0n, expiry }
+  const { deposit, expiry } = event.args
+  return { id: Channel.parseId(event.args.channelId), consumer, provider, deposit, claimed: 0n, expiry }
 }
 
 /**
- * Checks that the id binds exactly the terms asked for, so that no reorg can put other terms behind it. It contains the
- * consumer's counter of direct opens, which this opening and maybe later ones have raised.
+ * What the id binds. Checks that it is exactly the terms asked for, so that no reorg can put other terms behind it. It
+ * contains the consumer's counter of direct opens, which this opening and maybe later ones have raised.
  */
-async function assertId(reader: Client, id: Hex, terms: Terms): Promise<void> {
-  const { deployment, consumer, provider, amount, duration } = terms
+async function openingOf(reader: Client, id: Hex, terms: Terms): Promise<Channel.Opening> {
+  const { deployment, consumer, provider, amount, duration, signer = zeroAddress } = terms
   const counter = await readContract(reader, {
     address: deployment.contract,
     abi: drainChannelAbi,
@@ -181,8 +221,9 @@ async function assertId(reader: Client, id: Hex, terms: Terms): Promise<void> {
     args: [consumer],
   })
   for (let back = 1n; back <= counter && back <= laterOpenings; back++) {
-    const opening = Channel.directOpening({ consumer, provider, amount, duration, nonce: counter - back })
-    if (Channel.computeId(deployment, opening) === id) return
+    const plain = Channel.directOpening({ consumer, provider, amount, duration, nonce: counter - back })
+    const opening = { ...plain, signer }
+    if (Channel.computeId(deployment, opening) === id) return opening
   }
   throw wrongContract(deployment, `reported the channel id ${id}, which is not the id of these terms`)
 }
@@ -190,7 +231,8 @@ async function assertId(reader: Client, id: Hex, terms: Terms): Promise<void> {
 /** How many openings of the same account between a receipt and the look at the counter are allowed for. */
 const laterOpenings = 1_000n
 
-function wrongContract(deployment: Deployment.Deployment, what: string): DrainError {
+/** @internal */
+export function wrongContract(deployment: Deployment.Deployment, what: string): DrainError {
   return new DrainError('unexpected_contract', `The contract ${deployment.contract} ${what}.`, {
     action: 'Check the deployment: address, chain and channelIds. Do not sign vouchers for this channel.',
   })

@@ -1,6 +1,6 @@
 import { Channel, ChannelRequest } from '@drain/core'
 import type { Client, Hex } from 'viem'
-import type { SignParameters } from './Parameters.ts'
+import type { SessionParameters } from './Parameters.ts'
 import { signPlain } from './signPlain.ts'
 
 /**
@@ -26,7 +26,7 @@ export async function signChannelRequest(
 }
 
 export declare namespace signChannelRequest {
-  type Parameters = SignParameters & {
+  type Parameters = SessionParameters & {
     channelId: Hex
     action: ChannelRequest.Action
     /** Unix seconds, at most 5 minutes ahead. */

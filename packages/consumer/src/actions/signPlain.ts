@@ -1,7 +1,7 @@
 import { type Deployment, Domain, DrainError, Signature } from '@drain/core'
-import { bytesToHex, type Client, type Hex, isAddressEqual, type TypedDataDefinition } from 'viem'
+import { bytesToHex, type Client, concatHex, type Hex, isAddressEqual, type TypedDataDefinition } from 'viem'
 import { signTypedData } from 'viem/actions'
-import { accountOf, type SignParameters } from './Parameters.ts'
+import { accountOf, type SessionParameters } from './Parameters.ts'
 
 /** Something to sign, as wallets want it and as its digest. */
 export type Message = {
@@ -10,12 +10,20 @@ export type Message = {
 }
 
 /**
- * Signs as the contract accepts it: plain ECDSA of 65 bytes, v 27 or 28.
+ * Signs as the contract accepts it: plain ECDSA of 65 bytes, v 27 or 28, and the session key's proof behind them when asked.
  *
  * @throws {DrainError} `unusable_signature`: the wallet signs in another form (a contract wallet, say), or with another
  * account.
  */
-export async function signPlain(client: Client, parameters: SignParameters, message: Message): Promise<Hex> {
+export async function signPlain(
+  client: Client,
+  { session, withProof, ...parameters }: SessionParameters,
+  message: Message,
+): Promise<Hex> {
+  if (session) {
+    const own = await signPlain(client, { ...parameters, account: session.account }, message)
+    return withProof ? concatHex([own, session.proof]) : own
+  }
   const account = accountOf(client, parameters.account)
   const digest = message.digest(separatorOf(parameters.deployment))
   // Keys in this process sign what is asked. The digest made here saves viem's general encoding, a third of the time.
@@ -39,7 +47,7 @@ export async function signPlain(client: Client, parameters: SignParameters, mess
 }
 
 /** Some hardware wallets answer v as 0 or 1, which the contract refuses. */
-function withPlainV(signature: Hex): Hex {
+export function withPlainV(signature: Hex): Hex {
   const v = signature.length === 132 ? signature.slice(130) : ''
   if (v === '00') return `${signature.slice(0, 130)}1b` as Hex
   if (v === '01') return `${signature.slice(0, 130)}1c` as Hex

@@ -1,6 +1,6 @@
 import { Channel, InvalidAmountError, Usdc, Voucher } from '@drain/core'
 import type { Client, Hex } from 'viem'
-import type { SignParameters } from './Parameters.ts'
+import type { SessionParameters } from './Parameters.ts'
 import { signPlain } from './signPlain.ts'
 
 /**
@@ -11,6 +11,8 @@ import { signPlain } from './signPlain.ts'
  * @example
  * ```ts
  * const voucher = await signVoucher(walletClient, { deployment, channelId, amount: 500_000n, nonce: 2n })
+ * // With the channel's session key; its proof goes along the first time.
+ * await signVoucher(client, { deployment, channelId, amount: 500_000n, nonce: 2n, session, withProof: true })
  * ```
  * @throws {InvalidFormatError | InvalidAmountError}
  */
@@ -38,7 +40,7 @@ export async function signVoucher(
 }
 
 export declare namespace signVoucher {
-  type Parameters = SignParameters & {
+  type Parameters = SessionParameters & {
     channelId: Hex
     /** Cumulative, in base units. */
     amount: bigint

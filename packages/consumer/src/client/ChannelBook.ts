@@ -1,152 +1,240 @@
 import type { Channel, Deployment } from '@drain/core'
 import { type Address, type Hex, isAddressEqual } from 'viem'
 import { nextNonce } from '../nonce.ts'
-import type { ChannelRecord, ChannelStore } from './ChannelStore.ts'
+import type { Book, Page, View } from './Book.ts'
 import * as Limits from './Limits.ts'
+import type { ChannelRecord, Flight, SessionRecord } from './records.ts'
+import * as Spent from './Spent.ts'
 import * as Tally from './Tally.ts'
 
 /** A reserved place for one request on one channel: what to sign for it. */
-export type Slip = { channelId: Hex; quote: bigint; amount: bigint; nonce: bigint }
+export type Slip = {
+  /** Names it among the requests under way on its channel. */
+  id: string
+  channelId: Hex
+  /** What is reserved for the request. */
+  quote: bigint
+  /** The cumulative amount to sign. */
+  amount: bigint
+  nonce: bigint
+}
+
+/** A slip, and whether the next channel should be opened soon. */
+export type Taken = { slip: Slip; isRunningLow: boolean }
+
+/** How a request ended that was answered. */
+export type Answered = {
+  /** What the answer says it cost, and the channel in all. */
+  cost: bigint
+  total: bigint
+  /** It was given before: then it says nothing of its own cost. */
+  isRepeat: boolean
+}
+
+/** How long a client vouches for its requests under way before it has to do so again, in milliseconds. */
+export const flightTime = 300_000
 
 /**
- * A client's channels. All changes to their numbers happen here, synchronously, so that parallel requests never see or
- * sign the same ones; `save` then makes them durable.
+ * A client's channels: what each request may sign, and what came of it. Each change is one step of the book, durable when
+ * its promise resolves.
  */
 export type ChannelBook = ReturnType<typeof createChannelBook>
 
 export function createChannelBook(options: {
-  store: ChannelStore
+  book: Book
   deployment: Deployment.Deployment
   consumer: Address
   limits: Limits.Limits
+  /** Names this client among those that share the store. */
+  client: string
   /** Unix milliseconds. */
   now: () => number
 }) {
-  const { store, deployment, consumer, limits, now } = options
-  const records = new Map<Hex, ChannelRecord>()
-  let loading: Promise<void> | undefined
+  const { book, deployment, consumer, limits, client, now } = options
+  /** Channels whose nonces this client has seen to be current. */
+  const counted = new Set<Hex>()
+  let slips = 0
 
-  async function read(): Promise<void> {
-    for (const record of await store.list()) {
-      const isOurs =
-        record.chainId === deployment.chainId &&
-        isAddressEqual(record.contract, deployment.contract) &&
-        isAddressEqual(record.consumer, consumer)
-      // Nonces of a store that missed the last ones would be used twice; the clock is above them all.
-      const fromClock = nextNonce(undefined, now()) - 1n
-      const nonce = record.nonce !== undefined && record.nonce > fromClock ? record.nonce : fromClock
-      if (isOurs) records.set(record.channelId, { ...record, nonce })
-    }
-  }
+  const seconds = () => BigInt(Math.floor(now() / 1_000))
+  const list = (view: View = book.view) => [...view.list('channel')]
+  const find = (channelId: Hex, view: View = book.view) => view.get('channel', channelId)
 
-  function get(channelId: Hex): ChannelRecord {
-    const record = records.get(channelId)
+  function get(channelId: Hex, view?: View): ChannelRecord {
+    const record = find(channelId, view)
     if (!record) throw new Error(`no channel ${channelId} in the book`)
     return record
   }
 
-  function update(channelId: Hex, change: Partial<ChannelRecord>): void {
-    records.set(channelId, { ...get(channelId), ...change })
+  function put(page: Page, record: ChannelRecord): ChannelRecord {
+    page.put('channel', record.channelId, record)
+    return record
   }
 
-  function today(): string {
-    return new Date(now()).toISOString().slice(0, 10)
+  /** A channel as it is now: what nobody vouches for any more is lost. */
+  function current(page: Page, channelId: Hex): ChannelRecord {
+    const record = get(channelId, page)
+    const over = Object.entries(record.flights).filter(
+      ([, flight]) => flight.client !== client && flight.until < now(),
+    )
+    let { tally } = record
+    const flights = { ...record.flights }
+    for (const [id, { quote }] of over) {
+      tally = Tally.lose(tally, quote)
+      delete flights[id]
+    }
+    return over.length > 0 ? { ...record, tally, flights } : record
   }
 
-  function promisedToday(): bigint {
-    const day = today()
-    let sum = 0n
-    for (const { promised } of records.values()) if (promised.day === day) sum += promised.amount
-    return sum
+  /**
+   * The next nonce. A store that was restored has missed the last ones, so a client that begins on a channel starts above
+   * the clock, unless others are at work on it: theirs would then come too late.
+   */
+  function countUp(record: ChannelRecord): bigint {
+    const fromClock = nextNonce(undefined, now())
+    const isNew = !counted.has(record.channelId) && Object.keys(record.flights).length === 0
+    counted.add(record.channelId)
+    const last = isNew && record.nonce !== undefined && record.nonce < fromClock ? undefined : record.nonce
+    return nextNonce(last, now())
   }
 
-  /** Puts an amount down as signed, under a fresh nonce, unless a limit forbids it. */
-  function promise(channelId: Hex, tally: Tally.Tally, amount: bigint, quote: bigint): Slip {
-    const record = get(channelId)
-    const raise = tally.signed - record.tally.signed
+  /** Puts an amount down as signed for a request, under a fresh nonce, unless a limit forbids it. */
+  function promise(
+    page: Page,
+    record: ChannelRecord,
+    to: { id: string; tally: Tally.Tally; amount: bigint; quote: bigint },
+  ): Slip {
+    const { id, tally, amount, quote } = to
     Limits.assertRequest(limits, quote)
-    Limits.assertDay(limits, promisedToday(), raise)
-    const day = today()
-    const before = record.promised.day === day ? record.promised.amount : 0n
-    const nonce = nextNonce(record.nonce, now())
-    update(channelId, { tally, nonce, promised: { day, amount: before + raise } })
-    return { channelId, quote, amount, nonce }
+    const raise = tally.signed - record.tally.signed
+    Limits.assertDay(limits, Spent.today(page, now()), raise)
+    Spent.add(page, now(), { promised: raise, charged: tally.charged - record.tally.charged })
+    const nonce = countUp(record)
+    const flight: Flight = { quote, client, until: now() + flightTime }
+    const { channelId } = put(page, { ...record, tally, nonce, flights: { ...record.flights, [id]: flight } })
+    return { id, channelId, quote, amount, nonce }
+  }
+
+  /** Takes a request off its channel. One that was given up by others meanwhile is taken off what is lost. */
+  function land(page: Page, { id, channelId, quote }: Slip): ChannelRecord {
+    const record = current(page, channelId)
+    const { [id]: flight, ...flights } = record.flights
+    if (flight) return { ...record, flights }
+    const { lost, inFlight } = record.tally
+    return { ...record, tally: { ...record.tally, lost: lost - quote, inFlight: inFlight + quote } }
+  }
+
+  /** Writes down how a request ended. */
+  function end(slip: Slip, settle: (tally: Tally.Tally) => Tally.Tally): Promise<void> {
+    return book.step((page) => {
+      const record = land(page, slip)
+      const tally = settle(record.tally)
+      Spent.add(page, now(), { charged: tally.charged - record.tally.charged })
+      put(page, { ...record, tally })
+    })
+  }
+
+  /** Whether a channel has time left before its provider stops serving it. */
+  function isTimely({ expiry, duration }: ChannelRecord, margins = 1n): boolean {
+    return seconds() + margins * expiryMargin(duration) < expiry
+  }
+
+  /** An origin's open channels that a request of this price fits in, those that end soonest first. */
+  function usable(view: View, origin: string, quote: bigint): ChannelRecord[] {
+    return list(view)
+      .filter((record) => record.origin === origin && record.state === 'open' && isTimely(record))
+      .filter(({ tally }) => Tally.remaining(tally) >= quote)
+      .sort((a, b) => (a.expiry < b.expiry ? -1 : 1))
+  }
+
+  function change(channelId: Hex, to: Partial<ChannelRecord>): Promise<void> {
+    return book.step((page) => {
+      const record = current(page, channelId)
+      if (record.state !== 'closed') put(page, { ...record, ...to })
+    })
   }
 
   return {
-    /** Reads the store, once. */
-    load(): Promise<void> {
-      loading ??= read().catch((error) => {
-        loading = undefined
-        throw error
+    /** Reads what others have written since the last step. */
+    refresh: (): Promise<void> => book.step(() => {}),
+    get: (channelId: Hex): ChannelRecord => get(channelId),
+    find: (channelId: Hex): ChannelRecord | undefined => find(channelId),
+    list: (): ChannelRecord[] => list(),
+
+    add(
+      channel: Channel.Channel,
+      to: {
+        origin: string
+        duration: bigint
+        session?: SessionRecord | undefined
+        tally?: Tally.Tally
+        state?: ChannelRecord['state']
+      },
+    ): Promise<ChannelRecord> {
+      const { origin, duration, session, tally = Tally.start(channel.deposit) } = to
+      const { state = origin === '' ? 'retired' : 'open' } = to
+      return book.step((page) => {
+        page.remove('opening', origin)
+        return (
+          find(channel.id, page) ??
+          put(page, {
+            channelId: channel.id,
+            chainId: deployment.chainId,
+            contract: deployment.contract,
+            consumer,
+            provider: channel.provider,
+            origin,
+            expiry: channel.expiry,
+            duration,
+            state,
+            tally,
+            flights: {},
+            nonce: undefined,
+            ...(session && { session }),
+          })
+        )
       })
-      return loading
     },
-    /** Makes a channel's numbers durable; what is under way is written down as lost. */
-    async save(channelId: Hex): Promise<void> {
-      const record = get(channelId)
-      const { tally } = record
-      await store.put({ ...record, tally: { ...tally, lost: tally.lost + tally.inFlight, inFlight: 0n } })
-    },
-    add(channel: Channel.Channel, origin: string, duration: bigint): ChannelRecord {
-      const record: ChannelRecord = {
-        channelId: channel.id,
-        chainId: deployment.chainId,
-        contract: deployment.contract,
-        consumer,
-        provider: channel.provider,
-        origin,
-        expiry: channel.expiry,
-        duration,
-        state: 'open',
-        tally: Tally.start(channel.deposit),
-        nonce: undefined,
-        promised: { day: today(), amount: 0n },
-      }
-      records.set(channel.id, record)
-      return record
-    },
-    get,
-    find: (channelId: Hex): ChannelRecord | undefined => records.get(channelId),
-    list: (): ChannelRecord[] => [...records.values()],
-    promisedToday,
     /** Whom an origin is bound to: the provider of its channels that are not closed. */
     providerOf(origin: string): Address | undefined {
-      for (const record of records.values()) {
-        if (record.origin === origin && record.state !== 'closed') return record.provider
-      }
-      return undefined
+      return list().find((record) => record.origin === origin && record.state !== 'closed')?.provider
     },
-    /** What a provider holds of deposits or has kept, without what it delivered. */
-    committedTo(provider: Address): bigint {
+    /** What a provider holds of deposits or has kept, without what it delivered, and what may be on its way to it. */
+    committedTo(provider: Address, view: View = book.view): bigint {
       let sum = 0n
-      for (const { provider: one, state, finalAmount, tally } of records.values()) {
+      for (const { provider: one, state, finalAmount, tally } of list(view)) {
         if (!isAddressEqual(one, provider)) continue
         const held = state === 'closed' ? (finalAmount ?? tally.signed) : tally.deposit
         if (held > tally.delivered) sum += held - tally.delivered
       }
+      for (const opening of view.list('opening')) {
+        if (isAddressEqual(opening.provider, provider)) sum += opening.amount
+      }
       return sum
     },
-    /** An origin's open channel that a request of this price fits in and that is not about to expire; oldest first. */
-    usable(origin: string, quote: bigint): ChannelRecord | undefined {
-      const seconds = BigInt(Math.floor(now() / 1_000))
-      for (const record of records.values()) {
-        if (record.origin !== origin || record.state !== 'open') continue
-        if (seconds + expiryMargin(record.duration) >= record.expiry) continue
-        if (Tally.remaining(record.tally) >= quote) return record
-      }
-      return undefined
-    },
+    /** The channels that a request of this price has room on. */
+    usable: (origin: string, quote: bigint): ChannelRecord[] => usable(book.view, origin, quote),
 
     /**
-     * A place for a request, or `undefined` when the deposit doesn't hold it.
+     * A place for a request on one of its origin's channels, or `undefined` when none has room or time for it.
      *
      * @throws {LimitExceededError}
      */
-    reserve(channelId: Hex, quote: bigint): Slip | undefined {
-      const { state, tally } = get(channelId)
-      const reserved = state === 'open' ? Tally.reserve(tally, quote) : undefined
-      return reserved && promise(channelId, reserved.tally, reserved.amount, quote)
+    take(origin: string, quote: bigint): Promise<Taken | undefined> {
+      return book.step((page) => {
+        for (const { channelId } of list(page)) {
+          const record = find(channelId, page)
+          if (record?.origin === origin && record.state === 'open') {
+            const now = current(page, channelId)
+            if (now !== record) put(page, now)
+          }
+        }
+        const [record, ...others] = usable(page, origin, quote)
+        const reserved = record && Tally.reserve(record.tally, quote)
+        if (!record || !reserved) return undefined
+        const id = `${client}.${++slips}`
+        const slip = promise(page, record, { ...reserved, id, quote })
+        return { slip, isRunningLow: others.length === 0 && isRunningLow(get(slip.channelId, page), quote) }
+      })
     },
     /**
      * Another slip for the same request, after the provider asked for `required` in all with a price of `quote`.
@@ -157,40 +245,97 @@ export function createChannelBook(options: {
       slip: Slip,
       quote: bigint,
       required: bigint,
-    ): Slip | 'unbelievable' | 'undelivered' | 'exhausted' {
-      const { tally } = get(slip.channelId)
-      const result = Tally.reconcile(tally, slip.quote, quote, required, limits.undelivered)
-      return typeof result === 'string' ? result : promise(slip.channelId, result.tally, result.amount, quote)
+    ): Promise<Slip | 'unbelievable' | 'undelivered' | 'exhausted'> {
+      return book.step((page) => {
+        const record = current(page, slip.channelId)
+        const result = Tally.reconcile(record.tally, slip.quote, quote, required, limits.undelivered)
+        if (typeof result === 'string') return result
+        return promise(page, record, { ...result, id: slip.id, quote })
+      })
     },
-    /** The same slip to be sent again, under another nonce. */
-    repeat(slip: Slip): Slip {
-      const nonce = nextNonce(get(slip.channelId).nonce, now())
-      update(slip.channelId, { nonce })
-      return { ...slip, nonce }
+    /** The same slip to be sent again, under another nonce: it promises nothing new. */
+    repeat(slip: Slip): Promise<Slip> {
+      return book.step((page) => {
+        const nonce = countUp(current(page, slip.channelId))
+        put(page, { ...current(page, slip.channelId), nonce })
+        return { ...slip, nonce }
+      })
+    },
+    /**
+     * More for a request under way, or `undefined` when the deposit doesn't hold it, or the channel is being closed.
+     *
+     * @throws {LimitExceededError}
+     */
+    extend(slip: Slip, by: bigint): Promise<Slip | undefined> {
+      return book.step((page) => {
+        const record = current(page, slip.channelId)
+        const reserved = Tally.reserve(record.tally, by)
+        if (!reserved || record.state !== 'open' || !record.flights[slip.id]) return undefined
+        return promise(page, record, { ...reserved, id: slip.id, quote: slip.quote + by })
+      })
     },
     /** The answer came and told its cost. */
-    settle({ channelId, quote }: Slip, reported: { cost: bigint; total: bigint }): void {
-      update(channelId, { tally: Tally.settle(get(channelId).tally, quote, reported, limits.undelivered) })
+    settle(slip: Slip, { cost, total, isRepeat }: Answered): Promise<void> {
+      return end(slip, (tally) =>
+        isRepeat
+          ? Tally.settleRepeat(tally, slip.quote, total, limits.undelivered)
+          : Tally.settle(tally, slip.quote, { cost, total }, limits.undelivered),
+      )
     },
     /** It may have been charged; nobody said so. */
-    lose({ channelId, quote }: Slip): void {
-      update(channelId, { tally: Tally.lose(get(channelId).tally, quote) })
-    },
+    lose: (slip: Slip): Promise<void> => end(slip, (tally) => Tally.lose(tally, slip.quote)),
+    /** The caller left a stream after something had come of it. */
+    leave: (slip: Slip): Promise<void> => end(slip, (tally) => Tally.leave(tally, slip.quote)),
     /** It was refused or never sent. */
-    release({ channelId, quote }: Slip): void {
-      update(channelId, { tally: Tally.release(get(channelId).tally, quote) })
+    release: (slip: Slip): Promise<void> => end(slip, (tally) => Tally.release(tally, slip.quote)),
+    /** Whether this client has requests under way. */
+    hasFlights: (): boolean =>
+      list().some(({ flights }) => Object.values(flights).some((flight) => flight.client === client)),
+    /** Vouches for this client's requests under way for some time more. */
+    renew(): Promise<boolean> {
+      return book.step((page) => {
+        let any = false
+        for (const record of list(page)) {
+          const own = Object.entries(record.flights).filter(([, flight]) => flight.client === client)
+          if (own.length === 0) continue
+          any = true
+          const renewed = own.map(([id, flight]) => [id, { ...flight, until: now() + flightTime }])
+          put(page, { ...record, flights: { ...record.flights, ...Object.fromEntries(renewed) } })
+        }
+        return any
+      })
     },
-    setState(channelId: Hex, state: 'open' | 'retired'): void {
-      if (get(channelId).state !== 'closed') update(channelId, { state })
+
+    /** The provider has seen the session key's proof, or doesn't know it any more. */
+    setKnown(channelId: Hex, isKnown: boolean): Promise<void> {
+      return book.step((page) => {
+        const record = get(channelId, page)
+        if (record.session) put(page, { ...record, session: { ...record.session, isKnown } })
+      })
     },
+    /** Takes a channel out that is to be found anew. */
+    forget: (channelId: Hex): Promise<void> => book.step((page) => page.remove('channel', channelId)),
+    setState: (channelId: Hex, state: 'open' | 'retired'): Promise<void> => change(channelId, { state }),
     /** Gives a channel up because its provider refuses it. */
-    setRefused(channelId: Hex, refused: string): void {
-      if (get(channelId).state !== 'closed') update(channelId, { state: 'retired', refused })
+    setRefused: (channelId: Hex, refused: string): Promise<void> =>
+      change(channelId, { state: 'retired', refused }),
+    setClosed(channelId: Hex, finalAmount: bigint | undefined): Promise<void> {
+      return book.step((page) => {
+        const record = current(page, channelId)
+        if (record.state === 'closed') return
+        Spent.add(page, now(), { charged: (finalAmount ?? record.tally.charged) - record.tally.charged })
+        put(page, { ...record, state: 'closed', finalAmount, session: undefined })
+      })
     },
-    setClosed(channelId: Hex, finalAmount: bigint | undefined): void {
-      update(channelId, { state: 'closed', finalAmount })
-    },
+    isTimely,
   }
+}
+
+/** Four fifths are used, and for what was delivered: more will be needed soon. */
+function isRunningLow({ tally, flights }: ChannelRecord, quote: bigint): boolean {
+  const left = Tally.remaining(tally)
+  const room = quote * BigInt(Object.keys(flights).length + 1)
+  return (left < room || left * 5n < tally.deposit) && tally.delivered * 2n >= tally.deposit
 }
 
 /** How long before its expiry a provider stops serving a channel: an hour or a tenth of its duration. In seconds. */

@@ -3,11 +3,15 @@ import { encodeFunctionData, erc20Abi } from 'viem'
 import { expect, test } from 'vitest'
 import { approveUsdc } from '../actions/approveUsdc.ts'
 import { TransactionPendingError } from '../actions/transact.ts'
+import { memoryStore } from '../store/memory.ts'
 import { startLocalChain } from '../testing/index.ts'
+import { createBook } from './Book.ts'
 import { createChannelBook } from './ChannelBook.ts'
 import { createChannelOpener } from './ChannelOpener.ts'
-import { memoryStore } from './ChannelStore.ts'
+import { createChannelSigner } from './ChannelSigner.ts'
 import * as Limits from './Limits.ts'
+import { createLeases } from './leases.ts'
+import { createTake } from './take.ts'
 import { createWallet } from './Wallet.ts'
 
 async function setUp() {
@@ -19,33 +23,45 @@ async function setUp() {
   const wallet = createWallet({ ...parts, walletClient: chain.walletClient(consumer) })
   wallet.parameters.timeout = 300
   const store = memoryStore()
-  const book = createChannelBook({ store, deployment, consumer: consumer.address, limits, now: Date.now })
+  const book = createBook(store, 'test/')
+  const now = Date.now
+  const client = 'a'
+  const channels = createChannelBook({ book, deployment, consumer: consumer.address, limits, client, now })
   const goneChannels = { closeRefused: async () => {}, closeExpired: async () => {} }
-  const opener = createChannelOpener({ wallet, book, goneChannels, limits })
-  const need = { origin: 'https://a.example', provider: provider.address, quote: 1_000n, terms: () => ({}) }
+  const signer = createChannelSigner({ wallet, store })
+  const leases = createLeases(book, client, now)
+  const opener = createChannelOpener({
+    ...{ fetch, wallet, signer, book, channels, goneChannels, leases, limits, now },
+    gasless: false,
+    onOpened: () => {},
+  })
+  const need = {
+    ...{ origin: 'https://a.example', provider: provider.address, quote: 1_000n, terms: () => ({}) },
+    canRelay: false,
+  }
   // The approval is mined, the opening is not.
   await approveUsdc(wallet.client, { ...wallet.parameters, amount: 5_000_000n })
   await testClient.setAutomine(false)
   const close = () => chain.close()
-  return { chain, book, opener, need, store, [Symbol.asyncDispose]: close }
+  const take = createTake(channels, async () => opener)
+  return { chain, channels, take, need, [Symbol.asyncDispose]: close }
 }
 
 test('an opening that is mined late is found; none is sent beside it', async () => {
   await using set = await setUp()
-  const { chain, book, opener, need, store } = set
-  await expect(opener.channelFor(need)).rejects.toThrow(TransactionPendingError)
-  await expect(opener.channelFor(need)).rejects.toThrow(TransactionPendingError)
+  const { chain, channels, take, need } = set
+  await expect(take(need)).rejects.toThrow(TransactionPendingError)
+  await expect(take(need)).rejects.toThrow(TransactionPendingError)
   expect((await chain.testClient.getTxpoolStatus()).pending).toBe(1)
   await chain.testClient.mine({ blocks: 1 })
-  const { channelId } = await opener.channelFor(need)
-  expect(book.list().map((record) => record.channelId)).toEqual([channelId])
-  expect(await store.list()).toHaveLength(1)
+  const { channelId } = await take(need)
+  expect(channels.list().map((record) => record.channelId)).toEqual([channelId])
 })
 
 test('after an opening that failed the next one is sent', async () => {
   await using set = await setUp()
-  const { chain, book, opener, need } = set
-  await expect(opener.channelFor(need)).rejects.toThrow(TransactionPendingError)
+  const { chain, channels, take, need } = set
+  await expect(take(need)).rejects.toThrow(TransactionPendingError)
   // By the time it is mined, the allowance is gone.
   const { contract, token } = chain.deployment
   const [consumer] = chain.accounts
@@ -60,6 +76,6 @@ test('after an opening that failed the next one is sent', async () => {
   await chain.walletClient(contract).sendTransaction({ to: token, data: transfer, ...fees })
   await chain.testClient.mine({ blocks: 1 })
   await chain.testClient.setAutomine(true)
-  const { channelId } = await opener.channelFor(need)
-  expect(book.list().map((record) => record.channelId)).toEqual([channelId])
+  const { channelId } = await take(need)
+  expect(channels.list().map((record) => record.channelId)).toEqual([channelId])
 })

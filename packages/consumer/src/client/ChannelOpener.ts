@@ -1,92 +1,299 @@
-import { DrainError } from '@drain/core'
-import { type Address, type Hex, isAddressEqual } from 'viem'
+import {
+  Channel,
+  Deployment,
+  DrainError,
+  drainChannelAbi,
+  GaslessOpen,
+  InsufficientAllowanceError,
+  SessionKey,
+  Usdc,
+} from '@drain/core'
+import { type Address, BaseError, type Hex, HttpRequestError, TimeoutError, zeroAddress } from 'viem'
+import { readContract } from 'viem/actions'
 import { approveUsdc } from '../actions/approveUsdc.ts'
 import { getAllowance } from '../actions/getAllowance.ts'
+import { getGaslessOpen } from '../actions/getGaslessOpen.ts'
 import { getUsdcBalance } from '../actions/getUsdcBalance.ts'
-import { assertBalance, assertOpening, openChannel, openedChannel } from '../actions/openChannel.ts'
-import { receiptOf, TransactionPendingError } from '../actions/transact.ts'
+import { assertBalance, assertOpening, openChannel } from '../actions/openChannel.ts'
+import { requestGaslessOpen } from '../actions/requestGaslessOpen.ts'
+import { signGaslessOpen } from '../actions/signGaslessOpen.ts'
+import { TransactionPendingError } from '../actions/transact.ts'
+import type { Book } from './Book.ts'
 import type { ChannelBook } from './ChannelBook.ts'
-import type { ChannelRecord } from './ChannelStore.ts'
+import type { ChannelSigner } from './ChannelSigner.ts'
+import { findOpened } from './findOpened.ts'
 import type { GoneChannels } from './goneChannels.ts'
 import * as Limits from './Limits.ts'
+import type { Leases } from './leases.ts'
 import { openingTerms } from './openingTerms.ts'
 import type { Terms } from './PriceList.ts'
+import type { ChannelRecord, OpeningRecord } from './records.ts'
+import * as Spent from './Spent.ts'
 import type { Wallet } from './Wallet.ts'
 
 /** Who is to be paid how much, and on what terms. */
-export type Need = { origin: string; provider: Address; quote: bigint; terms: () => Terms }
+export type Need = {
+  origin: string
+  provider: Address
+  quote: bigint
+  terms: () => Terms
+  /** Whether the provider sends openings for consumers without gas. */
+  canRelay: boolean
+}
 
-/** An opening that was sent and whose outcome is not known. */
-type Unresolved = { hash: Hex; provider: Address; amount: bigint; duration: bigint }
+/** What a caller asks of an opening; the rest is decided by the client. */
+export type Wish = {
+  /** Base units. */
+  amount?: bigint | undefined
+  /** Seconds. */
+  duration?: bigint | undefined
+  gasless?: boolean | undefined
+}
 
 /** See {@link createChannelOpener}. */
 export type ChannelOpener = ReturnType<typeof createChannelOpener>
 
+/** How long to wait before an opening in advance is tried again, in milliseconds. */
+const restAfterFailure = 60_000
+
 /**
- * Finds the channel that a request is paid from, or opens it: one opening at a time per origin, however many requests
- * wait for it.
+ * Opens the channels that requests are paid from: one opening at a time per origin, however many requests,
+ * processes or tabs wait for it. What was begun is written down before it is signed, and resolved before anything else is
+ * opened there.
  */
 export function createChannelOpener(options: {
+  fetch: typeof globalThis.fetch
   wallet: Wallet
-  book: ChannelBook
+  signer: ChannelSigner
+  book: Book
+  channels: ChannelBook
   goneChannels: Pick<GoneChannels, 'closeRefused' | 'closeExpired'>
+  leases: Leases
   limits: Limits.Limits
+  gasless: boolean
+  onOpened: (record: ChannelRecord) => void
+  /** Unix milliseconds. */
+  now: () => number
 }) {
-  const { wallet, book, goneChannels, limits } = options
+  const { fetch, wallet, signer, book, channels, goneChannels, leases, limits, onOpened, now } = options
   const { deployment, account, client, publicClient } = wallet
   const consumer = account.address
-  const openings = new Map<string, Promise<void>>()
-  const unresolved = new Map<string, Unresolved>()
+  const openings = new Map<string, Promise<ChannelRecord>>()
+  const restUntil = new Map<string, number>()
 
-  async function open({ origin, provider, quote, terms }: Need): Promise<void> {
-    const earlier = unresolved.get(origin)
-    if (earlier) return resolve(origin, earlier)
-    assertNoneUnused(origin, quote)
-    Limits.assertDay(limits, book.promisedToday(), quote)
-    await goneChannels.closeRefused(origin)
-    // Deposits that can be taken back leave room for the next one.
-    if (committedTo(provider) + limits.perChannel > limits.perProvider) {
-      await goneChannels.closeExpired(provider)
+  /** Joins an opening that runs. */
+  function openOnce(need: Need, wish: Wish, enough: number): Promise<ChannelRecord> {
+    let opening = openings.get(need.origin)
+    if (!opening) {
+      opening = open(need, wish, enough).finally(() => openings.delete(need.origin))
+      openings.set(need.origin, opening)
     }
+    return opening
+  }
 
+  /** @param enough How many channels with room make another one needless. */
+  async function open(need: Need, wish: Wish, enough: number): Promise<ChannelRecord> {
+    const { origin, provider, quote } = need
     // One at a time in the wallet too: openings share one allowance, and each takes exactly what was approved for it.
     // They share the limit per provider as well: what another origin has opened meanwhile counts.
-    await wallet.exclusively(async () => {
-      const committed = committedTo(provider)
-      const { deposit: amount, duration } = openingTerms({ quote, terms: terms(), limits, committed })
-      assertOpening(deployment, consumer, { provider, amount, duration })
-      const [balance, allowance] = await Promise.all([
-        getUsdcBalance(publicClient, { deployment, account }),
-        getAllowance(publicClient, { deployment, account }),
-      ])
-      assertBalance(balance, amount, consumer)
-      if (allowance < amount) await approveUsdc(client, { ...wallet.parameters, amount })
-      try {
-        const { channel } = await openChannel(client, { ...wallet.parameters, provider, amount, duration })
-        await book.save(book.add(channel, origin, duration).channelId)
-      } catch (error) {
-        // Opening another one now could lock two deposits.
-        if (error instanceof TransactionPendingError) {
-          unresolved.set(origin, { hash: error.transactionHash, provider, amount, duration })
-        }
-        throw error
+    return leases.exclusively('wallet', async () => {
+      // Another process may have opened one while this one waited for its turn.
+      const usable = channels.usable(origin, quote)
+      if (usable[0] && usable.length >= enough) return usable[0]
+      const earlier = book.view.get('opening', origin)
+      if (earlier) {
+        const resolved = await resolve(earlier, need)
+        if (resolved) return resolved
       }
+      assertNoneUnused(origin, quote)
+      Limits.assertDay(limits, Spent.today(book.view, now()), quote)
+      await goneChannels.closeRefused(origin)
+      // Deposits that can be taken back leave room for the next one.
+      if (channels.committedTo(provider) + limits.perChannel > limits.perProvider) {
+        await goneChannels.closeExpired(provider)
+      }
+      return begin(need, wish)
     })
   }
 
-  /** What a provider holds or has kept, with the openings to it that may still be mined. */
-  function committedTo(provider: Address): bigint {
-    let sum = book.committedTo(provider)
-    for (const one of unresolved.values()) if (isAddressEqual(one.provider, provider)) sum += one.amount
-    return sum
+  async function begin(need: Need, wish: Wish): Promise<ChannelRecord> {
+    const { origin, provider, quote, terms } = need
+    const isGasless =
+      (wish.gasless ?? options.gasless) &&
+      need.canRelay &&
+      Deployment.has(deployment, 'openWithAuthorization')
+    const committed = channels.committedTo(provider)
+    const { deposit: amount, duration } = openingTerms({
+      ...{ quote, limits, committed, terms: terms() },
+      wish,
+      relayed: isGasless,
+    })
+    // Wallets that ask before each signature would ask for each voucher: a key of the channel signs them.
+    const hasSession = (isGasless || account.type === 'json-rpc') && SessionKey.isSupported(deployment)
+    const key = hasSession ? await signer.createKey() : undefined
+    assertOpening(deployment, consumer, { provider, amount, duration, signer: key?.address })
+    assertBalance(await getUsdcBalance(publicClient, { deployment, account }), amount, consumer)
+    const deposit = { kind: 'deposit' as const, origin, provider, amount: Usdc.format(amount), duration }
+    await Limits.assertConfirmed(limits, deposit)
+    const opening: OpeningRecord = { origin, provider, amount, duration, begunAt: now() }
+    return isGasless ? openGasless(opening, key) : openDirectly(opening, key)
+  }
+
+  // --- with a transaction of the wallet's own
+
+  async function openDirectly(
+    opening: OpeningRecord,
+    key: { address: Address; sealed: string } | undefined,
+  ): Promise<ChannelRecord> {
+    const { origin, provider, amount, duration } = opening
+    const { channelId, proof } = await expect(opening, key?.address)
+    const session = key && proof && { ...key, proof }
+    const begun = { ...opening, ...(channelId && { channelId }), ...(session && { session }) }
+    await approve(amount)
+    await write(begun)
+    try {
+      const opened = await openApproved({ provider, amount, duration, signer: key?.address })
+      const record = await add(
+        origin,
+        opened.channel,
+        duration,
+        key && opened.proof && { ...key, proof: opened.proof },
+      )
+      return record
+    } catch (error) {
+      if (error instanceof TransactionPendingError) await write({ ...begun, hash: error.transactionHash })
+      else if (!isOutcomeOpen(error)) await forget(origin)
+      throw error
+    }
+  }
+
+  /** Another process with the same wallet and another store may use up the allowance in between. */
+  async function openApproved(terms: {
+    provider: Address
+    amount: bigint
+    duration: bigint
+    signer: Address | undefined
+  }): Promise<openChannel.ReturnValue> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await openChannel(client, { ...wallet.parameters, ...terms })
+      } catch (error) {
+        if (!(error instanceof InsufficientAllowanceError) || tries === 3) throw error
+        await approve(terms.amount)
+      }
+    }
+  }
+
+  async function approve(amount: bigint): Promise<void> {
+    const allowance = await getAllowance(publicClient, { deployment, account })
+    if (allowance < amount) await approveUsdc(client, { ...wallet.parameters, amount })
+  }
+
+  /** The id that the next direct opening will get, unless another process opens before it. */
+  async function expect(
+    { provider, amount, duration }: OpeningRecord,
+    signerAddress: Address | undefined,
+  ): Promise<{ channelId?: Hex; proof?: Hex }> {
+    if (deployment.channelIds !== 'opening') return {}
+    const nonce = await readContract(publicClient, {
+      address: deployment.contract,
+      abi: drainChannelAbi,
+      functionName: 'nonces',
+      args: [consumer],
+    })
+    const plain = Channel.directOpening({ consumer, provider, amount, duration, nonce })
+    const opening = { ...plain, signer: signerAddress ?? zeroAddress }
+    const channelId = Channel.computeId(deployment, opening)
+    return { channelId, ...(signerAddress && { proof: signer.proofOf(opening, 'direct') }) }
+  }
+
+  // --- with an authorization that the provider sends
+
+  async function openGasless(
+    opening: OpeningRecord,
+    key: { address: Address; sealed: string } | undefined,
+  ): Promise<ChannelRecord> {
+    const { provider, amount, duration } = opening
+    const signed = await signGaslessOpen(client, {
+      ...wallet.parameters,
+      ...{ provider, amount, duration, signer: key?.address },
+    })
+    const { open, channelId, proof } = signed
+    const begun: OpeningRecord = {
+      ...opening,
+      channelId,
+      ...(key && proof && { session: { ...key, proof } }),
+      authorization: GaslessOpen.toJson(open),
+      validBefore: open.validBefore,
+    }
+    // Before it leaves this process: whoever has it can lock the deposit.
+    await write(begun)
+    return relay(begun, open)
+  }
+
+  async function relay(opening: OpeningRecord, open: GaslessOpen.GaslessOpen): Promise<ChannelRecord> {
+    const { origin, duration, session } = opening
+    const outcome = await requestGaslessOpen(publicClient, { deployment, origin, open, fetch })
+    if (outcome.status === 'opened') return add(origin, outcome.channel, duration, session)
+    const until = new Date(Number(open.validBefore) * 1_000).toISOString()
+    const words = outcome.message ? ` It says: ${outcome.message}` : ''
+    throw new DrainError(
+      'opening_unresolved',
+      `${origin} has not opened the channel (${outcome.code}).${words}`,
+      {
+        action: `Try again: the same authorization is used until ${until}, and nothing else is signed before. client.recover() shows where it stands.`,
+      },
+    )
+  }
+
+  // --- what was begun before
+
+  /**
+   * The channel of an opening that was begun, by this process or another; `undefined` when there is none and never will be.
+   *
+   * @throws {TransactionPendingError | DrainError} `opening_unresolved`: another one now could lock two deposits.
+   */
+  async function resolve(opening: OpeningRecord, need?: Need): Promise<ChannelRecord | undefined> {
+    const { origin, duration, session } = opening
+    if (opening.authorization) {
+      const open = GaslessOpen.fromJson(opening.authorization)
+      const found = await getGaslessOpen(publicClient, { deployment, open })
+      if (found.status === 'opened') return add(origin, found.channel, duration, session)
+      if (found.status === 'valid' && need) return relay(opening, open)
+      if (found.status === 'valid') throw unresolved(opening, Number(open.validBefore) * 1_000)
+    } else {
+      const found = await findOpened(wallet, opening, now())
+      if (found === 'pending') throw unresolved(opening, opening.begunAt + patience)
+      const { channel, proof = session?.proof } = found ?? {}
+      if (channel) return add(origin, channel, duration, session && proof && { ...session, proof })
+    }
+    await forget(origin)
+    return undefined
+  }
+
+  const write = (opening: OpeningRecord) => book.step((page) => page.put('opening', opening.origin, opening))
+  const forget = (origin: string) => book.step((page) => page.remove('opening', origin))
+
+  async function add(
+    origin: string,
+    channel: Channel.Channel,
+    duration: bigint,
+    session: OpeningRecord['session'],
+  ): Promise<ChannelRecord> {
+    const record = await channels.add(channel, {
+      ...{ origin, duration },
+      session: session && { ...session, isKnown: false },
+    })
+    onOpened(record)
+    return record
   }
 
   /** A fresh channel that can't be used says that something is wrong which another channel would not mend. */
   function assertNoneUnused(origin: string, quote: bigint): void {
-    const unused = book
+    const unused = channels
       .list()
       .find(({ origin: one, state, tally }) => one === origin && state === 'open' && tally.signed === 0n)
-    if (!unused || unused.tally.deposit < quote) return
+    if (!unused || unused.tally.deposit < quote || channels.isTimely(unused)) return
     const expiry = new Date(Number(unused.expiry) * 1_000).toISOString()
     throw new DrainError(
       'clock_differs',
@@ -97,34 +304,41 @@ export function createChannelOpener(options: {
     )
   }
 
-  /** Waits for an opening that was sent before. If it failed, the next call opens anew. */
-  async function resolve(origin: string, { hash, ...terms }: Unresolved): Promise<void> {
-    const receipt = await receiptOf(publicClient, hash, wallet.parameters.timeout).catch((error) => {
-      if (!(error instanceof TransactionPendingError)) unresolved.delete(origin)
-      throw error
-    })
-    unresolved.delete(origin)
-    if (receipt.status !== 'success') return
-    const channel = await openedChannel(publicClient, receipt, { deployment, consumer, ...terms })
-    await book.save(book.add(channel, origin, terms.duration).channelId)
-  }
-
   return {
-    /**
-     * @throws {LimitExceededError} The limits leave no room for a channel.
-     * @throws What the opening throws.
-     */
-    async channelFor(need: Need): Promise<ChannelRecord> {
-      for (;;) {
-        const usable = book.usable(need.origin, need.quote)
-        if (usable) return usable
-        let opening = openings.get(need.origin)
-        if (!opening) {
-          opening = open(need).finally(() => openings.delete(need.origin))
-          openings.set(need.origin, opening)
-        }
-        await opening
-      }
+    /** Opens a channel because a request found none with room. */
+    openFor: (need: Need): Promise<ChannelRecord> => openOnce(need, {}, 1),
+    /** Opens the next channel before this one runs dry. Not where a wallet would ask somebody who expects nothing. */
+    prepare(need: Need): void {
+      const { origin, provider } = need
+      // A smaller one for the sake of the limit would be of little use: better wait for what is in use to be used up.
+      if (channels.committedTo(provider) + limits.perChannel > limits.perProvider) return
+      if (account.type === 'json-rpc' || openings.has(origin) || (restUntil.get(origin) ?? 0) > now()) return
+      openOnce(need, {}, 2).catch(() => restUntil.set(origin, now() + restAfterFailure))
     },
+    /** Opens a channel because the caller wants it. */
+    open: (need: Need, wish: Wish): Promise<ChannelRecord> => openOnce(need, wish, Number.POSITIVE_INFINITY),
+    resolve: (opening: OpeningRecord): Promise<ChannelRecord | undefined> =>
+      leases.exclusively('wallet', () => resolve(opening)),
   }
+}
+
+/** How long an opening may take whose transaction isn't known, in milliseconds. */
+export const patience = 600_000
+
+function unresolved({ origin, hash }: OpeningRecord, until: number): DrainError {
+  if (hash) return new TransactionPendingError(hash)
+  return new DrainError(
+    'opening_unresolved',
+    `An opening at ${origin} was begun, and it is not known yet what became of it.`,
+    { action: `It is given up ${new Date(until).toISOString()}; until then no other deposit goes there.` },
+  )
+}
+
+/** Whether a transaction may have been sent although an error came back. */
+function isOutcomeOpen(error: unknown): boolean {
+  const isNetwork = (cause: unknown) => cause instanceof HttpRequestError || cause instanceof TimeoutError
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof BaseError && cause.walk(isNetwork)) return true
+  }
+  return false
 }

@@ -1,5 +1,6 @@
 /** What a client may spend. Checked before anything is signed. */
 import { DrainError, Duration, LimitExceededError, Usdc } from '@drain/core'
+import { isAddress } from 'viem'
 
 /** The caller's limits, in decimal USDC. */
 export type LimitOptions = {
@@ -21,9 +22,20 @@ export type LimitOptions = {
    * requests under way. Beyond it the channel is to be closed. Three times `perRequest` by default.
    */
   undelivered?: string | undefined
+  /** Who may be paid: origins (`'https://api.example'`) and provider addresses. Everybody by default. */
+  providers?: readonly string[] | undefined
+  /**
+   * Asked before every payment and every deposit that the other limits allow. What it doesn't answer `true` to is not signed.
+   */
+  confirm?: ((payment: Confirmable) => boolean | Promise<boolean>) | undefined
   /** The longest that a channel may run and so lock its deposit; `'24h'` by default. */
   duration?: string | number | undefined
 }
+
+/** What `confirm` is asked about. Amounts in decimal USDC. */
+export type Confirmable =
+  | { kind: 'request'; origin: string; provider: string; method: string; url: string; amount: string }
+  | { kind: 'deposit'; origin: string; provider: string; amount: string; duration: bigint }
 
 /** The same in base units and seconds. */
 export type Limits = {
@@ -33,10 +45,13 @@ export type Limits = {
   perDay: bigint
   undelivered: bigint
   duration: bigint
+  /** Origins, and addresses in lower case. */
+  providers: ReadonlySet<string> | undefined
+  confirm: ((payment: Confirmable) => boolean | Promise<boolean>) | undefined
 }
 
 /**
- * @throws {DrainError} `limits_missing`
+ * @throws {DrainError} `limits_missing`, `limits_invalid`
  * @throws {InvalidAmountError | InvalidDurationError}
  */
 export function parse(options: LimitOptions | undefined): Limits {
@@ -56,7 +71,41 @@ export function parse(options: LimitOptions | undefined): Limits {
     perDay: perDay === undefined ? 2n * perChannel : Usdc.parse(perDay),
     undelivered: undelivered === undefined ? 3n * perRequest : Usdc.parse(undelivered),
     duration: Duration.parse(duration),
+    providers: given.providers && new Set(given.providers.map(parseProvider)),
+    confirm: given.confirm,
   }
+}
+
+function parseProvider(text: string): string {
+  if (isAddress(text, { strict: false })) return text.toLowerCase()
+  if (URL.canParse(text) && new URL(text).origin !== 'null') return new URL(text).origin
+  throw new DrainError(
+    'limits_invalid',
+    `limits.providers has ${JSON.stringify(text)}, which names nobody.`,
+    {
+      action: "List origins ('https://api.example') and addresses ('0x…').",
+    },
+  )
+}
+
+/** @throws {LimitExceededError} */
+export function assertAllowed({ providers }: Limits, origin: string, provider: string): void {
+  if (!providers || providers.has(origin) || providers.has(provider.toLowerCase())) return
+  throw new LimitExceededError(
+    'providers',
+    `${origin} (${provider}) is not among the providers that may be paid.`,
+    'Add its origin or address to limits.providers, if you trust it.',
+  )
+}
+
+/** @throws {LimitExceededError} */
+export async function assertConfirmed({ confirm }: Limits, payment: Confirmable): Promise<void> {
+  if (!confirm || (await confirm(payment)) === true) return
+  throw new LimitExceededError(
+    'confirm',
+    `The ${payment.kind === 'deposit' ? 'deposit of' : 'payment of up to'} ${payment.amount} USDC for ${payment.origin} was not confirmed.`,
+    'Confirm it in limits.confirm, if it is wanted.',
+  )
 }
 
 /** @throws {LimitExceededError} */

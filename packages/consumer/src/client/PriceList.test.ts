@@ -1,7 +1,7 @@
 import { Pricing, Quote } from '@drain/core'
 import { expect, test } from 'vitest'
 import { createPriceList } from './PriceList.ts'
-import { replayable } from './ReplayableRequest.ts'
+import { type ReplayableRequest, replayable } from './ReplayableRequest.ts'
 
 const origin = 'https://api.example.com'
 const perToken = Pricing.perToken({ inputPer1k: '0.0025', outputPer1k: '0.01' })
@@ -26,7 +26,8 @@ function prices(...answers: (() => Response)[]) {
     return answer()
   }
   const priceList = createPriceList(origin, fetch, () => clock.now)
-  return { ...priceList, asked, clock }
+  const most = (request: ReplayableRequest) => priceList.price(request)?.most
+  return { ...priceList, most, asked, clock }
 }
 
 const chat = (body: object, path = '/v1/chat/completions') =>
@@ -34,21 +35,19 @@ const chat = (body: object, path = '/v1/chat/completions') =>
 const messages = [{ role: 'user', content: 'Hello' }]
 
 test('quotes chats by model as the provider does', async () => {
-  const { load, quote, asked, terms } = prices(() => Response.json(list))
+  const { load, most, asked, terms } = prices(() => Response.json(list))
   const request = await chat({ model: 'small', messages })
-  expect(quote(request)).toBeUndefined()
+  expect(most(request)).toBeUndefined()
   await Promise.all([load(), load()])
   await load()
   expect(asked).toEqual([`${origin}/v1/pricing manual`])
-  expect(quote(request)).toBe(Quote.chat(perToken, { messages }).amount)
-  expect(quote(await chat({ model: 'flat', messages }))).toBe(3_000n)
+  expect(most(request)).toBe(Quote.chat(perToken, { messages }).amount)
+  expect(most(await chat({ model: 'flat', messages }))).toBe(3_000n)
   for (const model of ['broken', 'unknown', 'constructor', '__proto__', undefined]) {
-    expect(quote(await chat({ model, messages }))).toBeUndefined()
+    expect(most(await chat({ model, messages }))).toBeUndefined()
   }
-  expect(quote(await chat({ model: 'small', messages, max_tokens: -1 }))).toBeUndefined()
-  expect(
-    quote(await replayable(`${origin}/v1/chat`, { method: 'POST', body: '{"messages"' })),
-  ).toBeUndefined()
+  expect(most(await chat({ model: 'small', messages, max_tokens: -1 }))).toBeUndefined()
+  expect(most(await replayable(`${origin}/v1/chat`, { method: 'POST', body: '{"messages"' }))).toBeUndefined()
   expect(terms()).toEqual({
     minDeposit: 500_000n,
     minDuration: 600n,
@@ -58,19 +57,19 @@ test('quotes chats by model as the provider does', async () => {
 })
 
 test('other routes cost what was last quoted for method and path', async () => {
-  const { quote, learn } = prices(() => Response.json({}))
+  const { most, learn } = prices(() => Response.json({}))
   const joke = await replayable(`${origin}/joke?topic=1`, undefined)
   learn(joke, 7n)
-  expect(quote(await replayable(`${origin}/joke?topic=2`, undefined))).toBe(7n)
-  expect(quote(await replayable(`${origin}/joke`, { method: 'POST' }))).toBeUndefined()
+  expect(most(await replayable(`${origin}/joke?topic=2`, undefined))).toBe(7n)
+  expect(most(await replayable(`${origin}/joke`, { method: 'POST' }))).toBeUndefined()
   learn(joke, 8n)
-  expect(quote(joke)).toBe(8n)
+  expect(most(joke)).toBe(8n)
 })
 
 test('one chat’s price says nothing about another', async () => {
-  const { quote, learn } = prices(() => Response.json({}))
+  const { most, learn } = prices(() => Response.json({}))
   learn(await chat({ model: 'elsewhere', messages }), 7n)
-  expect(quote(await chat({ model: 'elsewhere', messages }))).toBeUndefined()
+  expect(most(await chat({ model: 'elsewhere', messages }))).toBeUndefined()
 })
 
 test.each([
@@ -80,15 +79,15 @@ test.each([
   ['a redirect', () => Response.redirect('https://elsewhere.example/v1/pricing', 307)],
   ['an endless list', () => new Response(new Blob([`{"models":"${'x'.repeat(2 << 20)}"}`]))],
 ])('goes on with %s', async (_, answer) => {
-  const { load, quote, terms } = prices(answer)
+  const { load, most, terms } = prices(answer)
   await load()
-  expect(quote(await chat({ model: 'small', messages }))).toBeUndefined()
+  expect(most(await chat({ model: 'small', messages }))).toBeUndefined()
   expect(terms().minDeposit).toBeUndefined()
 })
 
 test('reads the list again when it was out of reach or differed, at most once a minute', async () => {
   const cheaper = { models: { small: { ...list.models.small, outputPer1kTokens: '0' } } }
-  const { load, quote, outdated, asked, clock } = prices(
+  const { load, most, outdated, asked, clock } = prices(
     () => new Response('', { status: 500 }),
     () => Response.json(list),
     () => Response.json(cheaper),
@@ -99,7 +98,7 @@ test('reads the list again when it was out of reach or differed, at most once a 
   expect(asked).toHaveLength(1)
   clock.now += 60_000
   await load()
-  const before = quote(request)
+  const before = most(request)
   expect(before).toBe(Quote.chat(perToken, { messages }).amount)
   outdated()
   await load()
@@ -107,5 +106,5 @@ test('reads the list again when it was out of reach or differed, at most once a 
   clock.now += 60_000
   await load()
   expect(asked).toHaveLength(3)
-  expect(quote(request)).toBeLessThan(before ?? 0n)
+  expect(most(request)).toBeLessThan(before ?? 0n)
 })

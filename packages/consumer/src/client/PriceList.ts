@@ -8,6 +8,19 @@ export type Terms = {
   minDuration?: bigint | undefined
   recommendedDuration?: bigint | undefined
   maxDuration?: bigint | undefined
+  /** The smallest deposit that the provider opens a channel for, at its own cost. */
+  minRelayed?: bigint | undefined
+}
+
+/** What a request may cost at most, in base units, and for a metered stream in what steps it is paid. */
+export type Price = Pick<Quote.StreamQuote, 'most' | 'first'> & {
+  /** Where less than the whole is enough to begin: the steps that follow. */
+  steps?: Pick<Quote.StreamQuote, 'step' | 'tokens'> | undefined
+}
+
+/** A price that is paid as a whole. */
+export function whole(amount: bigint): Price {
+  return { most: amount, first: amount }
 }
 
 /** What is known of an origin's prices: its `/v1/pricing`, read once, and what its 402s quoted. */
@@ -16,11 +29,17 @@ export type PriceList = {
   load(): Promise<void>
   /** A quote differed from the list: `load` reads it again, but not more than once a minute. */
   outdated(): void
-  /** What a request costs at most, in base units, where that is known without asking. */
-  quote(request: ReplayableRequest): bigint | undefined
+  /** What a request costs, where that is known without asking. */
+  price(request: ReplayableRequest): Price | undefined
   /** Remembers what the provider quoted. */
   learn(request: ReplayableRequest, quote: bigint): void
+  /** The provider doesn't begin the streams of this request's model for less than their whole price. */
+  learnWhole(request: ReplayableRequest): void
   terms(): Terms
+  /** Who the list says is to be paid, and where. */
+  offer(): Record<'provider' | 'contract' | 'chainId', unknown>
+  /** What the provider says that it can do beside selling: `vouchers`, `idempotency`, `open`. */
+  has(feature: string): boolean
 }
 
 /** How long to wait for a price list, in milliseconds; without one, requests are asked for their price. */
@@ -43,6 +62,13 @@ export function createPriceList(
   let isOutdated = false
   let models = new Map<string, Pricing.Pricing>()
   let terms: Terms = {}
+  let features = new Set<unknown>()
+  let offer: Record<'provider' | 'contract' | 'chainId', unknown> = {
+    provider: undefined,
+    contract: undefined,
+    chainId: undefined,
+  }
+  const wholeModels = new Set<unknown>()
   const quoted = new Map<string, bigint>()
 
   async function read(): Promise<void> {
@@ -57,6 +83,8 @@ export function createPriceList(
       const json = await readJson(response)
       models = readModels(json.models)
       terms = readTerms(json.terms)
+      offer = { provider: json.provider, contract: json.contract, chainId: json.chainId }
+      features = new Set(Array.isArray(json.features) ? json.features : [])
     } catch {
       // The request works without: its 402 says what it costs.
       isOutdated = true
@@ -71,8 +99,13 @@ export function createPriceList(
     outdated() {
       isOutdated = true
     },
-    quote(request) {
-      return chatQuote(request, models) ?? quoted.get(route(request))
+    price(request) {
+      const chat = parseChat(request)
+      const known = chat ? priceOf(chat, models) : undefined
+      const quote = known ? undefined : quoted.get(route(request))
+      if (quote !== undefined) return whole(quote)
+      const isWhole = !known?.steps || wholeModels.has(chat?.model) || !features.has('vouchers')
+      return known && isWhole ? whole(known.most) : known
     },
     learn(request, quote) {
       // A chat's price depends on its body; another body's is no guess at all.
@@ -81,7 +114,12 @@ export function createPriceList(
       const [oldest] = quoted.keys()
       if (quoted.size > mostRoutes && oldest !== undefined) quoted.delete(oldest)
     },
+    learnWhole(request) {
+      wholeModels.add(parseChat(request)?.model)
+    },
     terms: () => terms,
+    offer: () => offer,
+    has: (feature) => features.has(feature),
   }
 }
 
@@ -89,7 +127,7 @@ function route({ method, url }: ReplayableRequest): string {
   return `${method} ${url.pathname}`
 }
 
-type Chat = { messages: unknown[]; model?: unknown }
+type Chat = { messages: unknown[]; model?: unknown; stream?: unknown }
 
 function parseChat(request: ReplayableRequest): Chat | undefined {
   const text = request.method === 'POST' ? request.text() : undefined
@@ -103,17 +141,19 @@ function parseChat(request: ReplayableRequest): Chat | undefined {
   }
 }
 
-function chatQuote(request: ReplayableRequest, models: Map<string, Pricing.Pricing>): bigint | undefined {
-  if (models.size === 0) return undefined
-  const chat = parseChat(request)
-  const pricing = typeof chat?.model === 'string' ? models.get(chat.model) : undefined
+function priceOf(chat: Chat, models: Map<string, Pricing.Pricing>): Price | undefined {
+  const pricing = typeof chat.model === 'string' ? models.get(chat.model) : undefined
   try {
-    if (pricing?.type === 'tokens') return Quote.chat(pricing, chat).amount
-    if (pricing?.type === 'flat') return Pricing.cost(pricing)
+    if (pricing?.type === 'flat') return whole(Pricing.cost(pricing))
+    if (pricing?.type !== 'tokens') return undefined
+    const quote = Quote.chat(pricing, chat)
+    if (chat.stream !== true) return whole(quote.amount)
+    const { most, first, step, tokens } = Quote.inSteps(pricing, quote)
+    return first < most ? { most, first, steps: { step, tokens } } : whole(most)
   } catch {
     // Not a request the provider could price either; it shall say why.
+    return undefined
   }
-  return undefined
 }
 
 function readModels(json: unknown): Map<string, Pricing.Pricing> {
@@ -134,6 +174,7 @@ function readTerms(json: unknown): Terms {
     minDuration: duration(fields.minDuration),
     recommendedDuration: duration(fields.recommendedDuration),
     maxDuration: duration(fields.maxDuration),
+    minRelayed: attempt(() => Usdc.parse((fields.relay as { minDeposit: string }).minDeposit)),
   }
 }
 

@@ -16,7 +16,7 @@ export type Tally = {
   signed: bigint
   /** What the provider has charged in all, as far as it is believed: the base of the next voucher. */
   charged: bigint
-  /** Sum of the costs that came with answers. */
+  /** Sum of the costs that came with answers, and of what was granted to streams that the caller left. */
   delivered: bigint
   /** Sum of the quotes of paid requests that ended without telling their cost: they may have been charged. */
   lost: bigint
@@ -69,9 +69,29 @@ export function settle(
   return { ...tally, inFlight, delivered, charged: max(tally.charged + cost, believed) }
 }
 
+/**
+ * An answer was given again that had been charged before and was lost on the way: it told no cost, only the channel's
+ * total. What that rose by is taken for its cost, up to its quote; what other requests under way may have raised it by is
+ * not, and the rest of the quote counts as lost.
+ */
+export function settleRepeat(tally: Tally, quote: bigint, total: bigint, most: bigint): Tally {
+  const others = tally.inFlight - quote
+  const cost = min(max(total - tally.charged - others, 0n), quote)
+  const lost = others > 0n ? tally.lost + quote - cost : tally.lost
+  return settle({ ...tally, lost }, quote, { cost, total }, most)
+}
+
 /** A paid request ended without telling its cost: nothing more is signed for it, and it may have been charged. */
 export function lose(tally: Tally, quote: bigint): Tally {
   return { ...tally, inFlight: tally.inFlight - quote, lost: tally.lost + quote }
+}
+
+/**
+ * The caller left a stream of which something had come: all that was granted for it may rightly have been charged. How much
+ * was, the next total tells.
+ */
+export function leave(tally: Tally, quote: bigint): Tally {
+  return { ...tally, inFlight: tally.inFlight - quote, delivered: tally.delivered + quote }
 }
 
 /** A request was refused, or never sent. */

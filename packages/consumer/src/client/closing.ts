@@ -12,11 +12,11 @@ import { closeChannel } from '../actions/closeChannel.ts'
 import { refundOf } from '../actions/closing.ts'
 import { cooperativeClose } from '../actions/cooperativeClose.ts'
 import { getChannel } from '../actions/getChannel.ts'
-import { signChannelRequest } from '../actions/signChannelRequest.ts'
 import { receiptOf } from '../actions/transact.ts'
 import type { ChannelBook } from './ChannelBook.ts'
-import type { ChannelRecord } from './ChannelStore.ts'
+import type { ChannelSigner } from './ChannelSigner.ts'
 import { readJson } from './readJson.ts'
+import type { ChannelRecord } from './records.ts'
 import * as Tally from './Tally.ts'
 import type { Wallet } from './Wallet.ts'
 
@@ -39,11 +39,13 @@ export type Closer = (channelId: Hex) => Promise<Closing>
 export function createCloser(options: {
   fetch: typeof globalThis.fetch
   wallet: Wallet
+  signer: ChannelSigner
   book: ChannelBook
+  onClosed: (record: ChannelRecord, closing: Closing) => void
   /** Unix milliseconds. */
   now: () => number
 }): Closer {
-  const { fetch, wallet, book, now } = options
+  const { fetch, wallet, signer, book, onClosed, now } = options
   const { deployment } = wallet
   const seconds = () => BigInt(Math.floor(now() / 1_000))
 
@@ -70,10 +72,16 @@ export function createCloser(options: {
     )
   }
 
-  async function askProvider({ channelId, origin }: ChannelRecord): Promise<Answer> {
+  async function askProvider(record: ChannelRecord): Promise<Answer> {
+    const { channelId, origin, expiry } = record
+    if (origin === '') {
+      const expires = new Date(Number(expiry) * 1_000).toISOString()
+      throw new DrainError('close_failed', `Nobody is known who could close channel ${channelId} early.`, {
+        action: `Name its provider with client.recover({ origins }), or close it after its expiry (${expires}).`,
+      })
+    }
     const deadline = seconds() + requestAge
-    const request = { ...wallet.parameters, channelId, action: 'close' as const, deadline }
-    const { signature } = await signChannelRequest(wallet.client, request)
+    const { signature } = await signer.signRequest(record, 'close', deadline)
     try {
       const response = await fetch(`${origin}/v1/close-channel`, {
         method: 'POST',
@@ -121,7 +129,7 @@ export function createCloser(options: {
   }
 
   async function closeOnce(channelId: Hex): Promise<Closing> {
-    await book.load()
+    await book.refresh()
     const record = book.find(channelId)
     if (!record || record.state === 'closed') {
       throw new DrainError('channel_unknown', `This client has no open channel ${channelId}.`, {
@@ -129,7 +137,7 @@ export function createCloser(options: {
       })
     }
     // From here on no request is paid from it, as the provider will take none.
-    book.setState(channelId, 'retired')
+    await book.setState(channelId, 'retired')
     let done: { txHash: Hash; refund: bigint }
     try {
       done = await close(record)
@@ -140,12 +148,13 @@ export function createCloser(options: {
     const { txHash, refund } = done
     const finalAmount = record.tally.deposit - refund
     const rightly = Tally.bound(book.get(channelId).tally)
-    book.setClosed(channelId, finalAmount)
-    await book.save(channelId)
+    await book.setClosed(channelId, finalAmount)
+    const closing = { channelId, finalAmount, refund, txHash }
+    onClosed(record, closing)
     if (finalAmount > rightly) {
       throw overcharged(record, finalAmount, `The channel is closed; ${Usdc.display(refund)} came back.`)
     }
-    return { channelId, finalAmount, refund, txHash }
+    return closing
   }
 
   /**
@@ -155,13 +164,12 @@ export function createCloser(options: {
    */
   async function settleFailure({ channelId, state }: ChannelRecord, cause: unknown): Promise<void> {
     // Unless the provider froze it: then it says so to the next request.
-    if (state === 'open') book.setState(channelId, state)
+    if (state === 'open') await book.setState(channelId, state)
     try {
       await getChannel(wallet.publicClient, { deployment, channelId })
     } catch (error) {
       if (!(error instanceof ChannelNotFoundError)) return
-      book.setClosed(channelId, undefined)
-      await book.save(channelId)
+      await book.setClosed(channelId, undefined)
       throw new ChannelNotFoundError(channelId, cause)
     }
   }

@@ -1,14 +1,26 @@
-import { Deployment, DrainError, Usdc } from '@drain/core'
+import { Deployment, DrainError, Duration, Usdc } from '@drain/core'
 import type { Account, Address, Chain, Client, Hash, Hex } from 'viem'
-import { createChannelBook } from './ChannelBook.ts'
-import { createChannelOpener } from './ChannelOpener.ts'
-import { type ChannelRecord, type ChannelStore, memoryStore } from './ChannelStore.ts'
-import { type Closing, createCloser } from './closing.ts'
-import { createGoneChannels } from './goneChannels.ts'
+import type { ClientStore } from '../store/ClientStore.ts'
+import { memoryStore } from '../store/memory.ts'
+import { createBook } from './Book.ts'
+import { createChannelBook, flightTime } from './ChannelBook.ts'
+import { createChannelSigner } from './ChannelSigner.ts'
+import type { Closer, Closing } from './closing.ts'
+import { createEvents, type Events } from './events.ts'
+import { watchExpiry } from './expiry.ts'
 import * as Limits from './Limits.ts'
+import { lazily } from './lazily.ts'
+import { createLeases } from './leases.ts'
+import * as Origin from './Origin.ts'
+import { createSchemePayer, type PaymentScheme } from './PaymentScheme.ts'
+import { createPriceList, type PriceList } from './PriceList.ts'
 import { createPay } from './pay.ts'
 import { createPayingFetch } from './payingFetch.ts'
+import type { ChannelRecord } from './records.ts'
+import type { RecoverOptions } from './recover.ts'
+import * as Spent from './Spent.ts'
 import * as Tally from './Tally.ts'
+import { createTake } from './take.ts'
 import { createWallet } from './Wallet.ts'
 
 export type DrainClientOptions = {
@@ -28,8 +40,15 @@ export type DrainClientOptions = {
   usdcAddress?: Address | undefined
   /** What may be spent. Nothing above it is ever signed. */
   limits: Limits.LimitOptions
-  /** Where channels are kept; in memory by default, which forgets them with the process. */
-  store?: ChannelStore | undefined
+  /**
+   * Where channels are kept: `sqliteStore` or `fileStore` in Node, `indexedDbStore` in browsers. In memory by default, which
+   * forgets them with the process.
+   */
+  store?: ClientStore | undefined
+  /** Opens channels with a signature that the provider sends, where it offers that: the wallet needs no gas. */
+  gasless?: boolean | undefined
+  /** Other ways to pay, tried where a 402 makes no offer of a channel. */
+  schemes?: readonly PaymentScheme[] | undefined
   /** What requests are sent with; the global `fetch` by default. */
   fetch?: typeof globalThis.fetch | undefined
   /** The clock, in Unix milliseconds. */
@@ -64,9 +83,24 @@ export type ClosedChannel = {
   txHash: Hash
 }
 
+/** A channel that a caller opens by itself. */
+export type OpenOptions = {
+  /** Where it is to be used: an origin, or any URL of it. */
+  origin: string
+  /** Deposit in decimal USDC; sized by the provider's terms and the limits by default. */
+  amount?: string | undefined
+  /** Such as `'24h'`; as the provider recommends by default. */
+  duration?: string | number | undefined
+  /** Opened with a signature that the provider sends, where it offers that. */
+  gasless?: boolean | undefined
+}
+
 /** Totals over all channels of the store. Amounts in decimal USDC. */
 export type Spending = {
-  /** Charged, as providers report it and as far as they are believed; of closed channels, what they took. */
+  /**
+   * Charged, as providers report it and as far as they are believed; of closed channels, what they took. With `since`: in that
+   * time.
+   */
   charged: string
   /** The most that providers can take of what was signed so far; of closed channels, what they took. */
   signed: string
@@ -83,9 +117,13 @@ export type DrainClient = {
    * @throws {LimitExceededError} It costs more than the limits allow. Nothing was signed.
    * @throws {UntrustedProviderError} A 402 for another contract, chain or provider; a redirect of a paid request.
    * @throws {PaymentRejectedError} The provider refuses the payment, and another one would not help.
+   * @throws {ChannelGoneError} Its channel is of no use any more, and opening another by itself isn't safe.
+   * @throws {PaymentUnknownError} The connection was lost after the payment, twice. Safe to send again with its key.
    * @throws {DrainError} `insufficient_gas`, `insufficient_balance`: a channel is to be opened, and the wallet can't.
    */
   fetch: typeof globalThis.fetch
+  /** Opens a channel in advance, or with terms of the caller's own, within the limits. */
+  openChannel(options: OpenOptions): Promise<ClientChannel>
   channels(): Promise<ClientChannel[]>
   /**
    * Closes a channel, by id or by its origin: asks the provider, or alone after expiry. Never agrees to more than was
@@ -101,7 +139,17 @@ export type DrainClient = {
    * @throws The failure of one, or `close_failed` with an `AggregateError` as its cause, after all were tried.
    */
   closeAll(): Promise<ClosedChannel[]>
-  spending(): Promise<Spending>
+  /**
+   * Finds what this wallet has locked and the store doesn't know, and what became of openings that were interrupted; closes
+   * channels that have expired. Answers with all channels that still lock something.
+   */
+  recover(options?: RecoverOptions): Promise<ClientChannel[]>
+  /** @param options.since From the beginning of that hour on (UTC). */
+  spending(options?: { since?: Date | undefined }): Promise<Spending>
+  /** Hears of what happens; the function that it returns ends that. */
+  on: Events['on']
+  /** Waits for what is being written, and lets the store go. Closes no channel. */
+  stop(): Promise<void>
 }
 
 /**
@@ -125,28 +173,102 @@ export function createDrainClient(options: DrainClientOptions): DrainClient {
   const limits = Limits.parse(options.limits)
   const deployment = findDeployment(options)
   const { account, walletClient, chain, rpcUrl, store = memoryStore(), now = Date.now } = options
+  const { gasless = false, schemes = [] } = options
   const fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init))
   const wallet = createWallet({ account, walletClient, chain, rpcUrl, deployment })
-  const book = createChannelBook({ store, deployment, consumer: wallet.account.address, limits, now })
-  const closer = createCloser({ fetch, wallet, book, now })
-  const goneChannels = createGoneChannels({ wallet, book, closer, now })
-  const opener = createChannelOpener({ wallet, book, goneChannels, limits })
-  const pay = createPay({ fetch, wallet, book, opener, goneChannels, limits })
+  const consumer = wallet.account.address
+  const client = crypto.randomUUID()
+  const events = createEvents()
+  const prefix = `${deployment.chainId}/${deployment.contract}/${consumer}/`.toLowerCase()
+  const records = createBook(store, prefix)
+  const book = createChannelBook({ book: records, deployment, consumer, limits, client, now })
+  const leases = createLeases(records, client, now)
+  const signer = createChannelSigner({ wallet, store })
+  const expiry = watchExpiry({ book, events, now })
+  // Most visits open and close nothing: what that takes is loaded when it is needed.
+  const loadCloser = lazily(async () => {
+    const { createCloser } = await import('./closing.ts')
+    return createCloser({
+      ...{ fetch, wallet, signer, book, now },
+      onClosed: ({ origin }, closing) => events.emit('closed', { origin, ...describeClosing(closing) }),
+    })
+  })
+  const closer: Closer = async (channelId) => (await loadCloser())(channelId)
+  const loadGoneChannels = lazily(async () => {
+    const { createGoneChannels } = await import('./goneChannels.ts')
+    return createGoneChannels({ wallet, book, closer, now })
+  })
+  const loadOpener = lazily(async () => {
+    const { createChannelOpener } = await import('./ChannelOpener.ts')
+    const goneChannels = await loadGoneChannels()
+    return createChannelOpener({
+      ...{ fetch, wallet, signer, book: records, channels: book, goneChannels, leases, limits, gasless, now },
+      onOpened(record) {
+        const { channelId, origin, expiry: at, tally } = record
+        events.emit('opened', { channelId, origin, deposit: Usdc.format(tally.deposit), expiry: at })
+        expiry.look()
+      },
+    })
+  })
+  const take = createTake(book, loadOpener)
+  const pay = createPay({ fetch, signer, book, take, loadGoneChannels, limits, events })
+  const payBy = createSchemePayer({ fetch, book: records, limits, events, now })
+  const loadRecovery = lazily(async () => {
+    const { createRecovery } = await import('./recover.ts')
+    const opener = await loadOpener()
+    return createRecovery({ fetch, wallet, signer, book: records, channels: book, opener, now })
+  })
+  const priceLists = new Map<string, PriceList>()
+  // Requests that run for long are vouched for again and again.
+  const renewing = setInterval(() => {
+    if (book.hasFlights()) book.renew().catch(() => {})
+  }, flightTime / 3)
+  if (typeof renewing === 'object') renewing.unref()
+
+  function pricesOf(origin: string): PriceList {
+    const known = priceLists.get(origin)
+    if (known) return known
+    const list = createPriceList(origin, fetch, now)
+    priceLists.set(origin, list)
+    return list
+  }
 
   async function close(channelOrOrigin: string): Promise<ClosedChannel> {
-    await book.load()
+    await book.refresh()
     return describeClosing(await closer(findChannel(book.list(), channelOrOrigin)))
   }
 
   return {
-    fetch: createPayingFetch({ fetch, wallet, book, limits, pay, now }),
+    fetch: createPayingFetch({ fetch, wallet, book, limits, pay, payBy, schemes, events, pricesOf }),
+    async openChannel({ origin: text, amount, duration, gasless: isGasless }) {
+      const url = new URL(text)
+      Origin.assertPayable(url)
+      await book.refresh()
+      const { origin } = url
+      const prices = pricesOf(origin)
+      await prices.load()
+      const provider = Origin.assertPriced(prices.offer(), {
+        origin,
+        deployment,
+        provider: book.providerOf(origin),
+      })
+      Limits.assertAllowed(limits, origin, provider)
+      const need = { origin, provider, quote: 1n, terms: prices.terms, canRelay: prices.has('open') }
+      const wish = {
+        amount: amount === undefined ? undefined : Usdc.parse(amount),
+        duration: duration === undefined ? undefined : Duration.parse(duration),
+        gasless: isGasless,
+      }
+      const opener = await loadOpener()
+      return describe(await opener.open(need, wish))
+    },
     async channels() {
-      await book.load()
+      await book.refresh()
       return book.list().map(describe)
     },
     close,
     async closeAll() {
-      await book.load()
+      await book.refresh()
       const closed: ClosedChannel[] = []
       const failures: unknown[] = []
       const open = book.list().filter(isNotClosed)
@@ -169,16 +291,32 @@ export function createDrainClient(options: DrainClientOptions): DrainClient {
       }
       return closed
     },
-    async spending() {
-      await book.load()
+    async recover(given = {}) {
+      const recover = await loadRecovery()
+      await recover(given)
+      for (const { channelId, expiry: at } of book.list().filter(isNotClosed)) {
+        // One that can't be closed yet stays in the answer.
+        if (BigInt(Math.floor(now() / 1_000)) >= at) await closer(channelId).catch(() => {})
+      }
+      return book.list().filter(isNotClosed).map(describe)
+    },
+    async spending({ since } = {}) {
+      await book.refresh()
       const sum = (amount: (record: ChannelRecord) => bigint) =>
         Usdc.format(book.list().reduce((total, record) => total + amount(record), 0n))
+      const spent = Spent.since(records.view, since ? since.getTime() : 0)
       return {
-        charged: sum(({ finalAmount, tally }) => finalAmount ?? tally.charged),
+        charged: Usdc.format(spent.charged),
         signed: sum(({ finalAmount, tally }) => finalAmount ?? tally.signed),
-        today: Usdc.format(book.promisedToday()),
+        today: Usdc.format(Spent.today(records.view, now())),
         locked: sum((record) => (isNotClosed(record) ? record.tally.deposit : 0n)),
       }
+    },
+    on: events.on,
+    async stop() {
+      clearInterval(renewing)
+      expiry.stop()
+      await store.close()
     },
   }
 }

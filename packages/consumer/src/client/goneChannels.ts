@@ -1,9 +1,10 @@
-import { ChannelNotFoundError, PaymentRejectedError, UntrustedProviderError, Usdc } from '@drain/core'
+import { ChannelGoneError, ChannelNotFoundError, UntrustedProviderError, Usdc } from '@drain/core'
 import { type Address, type Hex, isAddressEqual } from 'viem'
 import { getChannel } from '../actions/getChannel.ts'
 import { type ChannelBook, expiryMargin } from './ChannelBook.ts'
-import type { ChannelRecord } from './ChannelStore.ts'
 import type { Closer } from './closing.ts'
+import { delay } from './delay.ts'
+import type { ChannelRecord } from './records.ts'
 import type { Wallet } from './Wallet.ts'
 
 /** How long after its opening a provider may wait for confirmations of a channel, in seconds. */
@@ -62,7 +63,7 @@ export function createGoneChannels(options: {
     /**
      * Stops using a channel, so that the next one is opened.
      *
-     * @throws {PaymentRejectedError} When the provider should still take it.
+     * @throws {ChannelGoneError} When the provider should still take it.
      */
     async retire(channelId: Hex, code: string): Promise<void> {
       const { origin, state, expiry, tally } = book.get(channelId)
@@ -71,26 +72,30 @@ export function createGoneChannels(options: {
       if (code === 'channel_not_found') {
         if (await isOnChain(channelId)) {
           const problem = `${origin} does not find channel ${channelId}, which is on chain.`
-          throw new PaymentRejectedError(code, problem, 'Ask the provider: its node may be behind.')
+          throw new ChannelGoneError(channelId, code, problem, 'Ask the provider: its node may be behind.')
         }
-        book.setClosed(channelId, undefined)
+        await book.setClosed(channelId, undefined)
       } else if (tally.delivered === 0n) {
         const problem = `${origin} refuses channel ${channelId} (${code}) and has served nothing on it.`
-        throw new PaymentRejectedError(code, problem, 'Close it (client.close) before another is opened.')
+        throw new ChannelGoneError(
+          channelId,
+          code,
+          problem,
+          'Close it (client.close) before another is opened.',
+        )
       } else if (code === 'channel_expired' && !isNearExpiry(book.get(channelId))) {
         const problem = `${origin} says that channel ${channelId} has expired; it expires ${isoTime(expiry)}.`
         const action = 'Check the clocks. Close it (client.close) before another is opened.'
-        throw new PaymentRejectedError(code, problem, action)
+        throw new ChannelGoneError(channelId, code, problem, action)
       } else {
-        book.setRefused(channelId, code)
+        await book.setRefused(channelId, code)
       }
-      await book.save(channelId)
     },
 
     /**
      * Closes the channels that an origin refused, unless no more than a little is left of them.
      *
-     * @throws {PaymentRejectedError} One was not closed.
+     * @throws {ChannelGoneError} One was not closed.
      * @throws {UntrustedProviderError} One was, and the provider took more than it charged.
      */
     async closeRefused(origin: string): Promise<void> {
@@ -100,7 +105,8 @@ export function createGoneChannels(options: {
         await closer(channelId).catch((error) => {
           if (error instanceof ChannelNotFoundError) return
           if (book.get(channelId).state === 'closed') throw error
-          throw new PaymentRejectedError(
+          throw new ChannelGoneError(
+            channelId,
             refused,
             `${origin} refuses channel ${channelId} (${refused}) with ${Usdc.display(tally.deposit - tally.delivered)} left in it, and it could not be closed: ${error instanceof Error ? error.message : error}`,
             `No other deposit goes there before it is closed: try client.close again; from ${isoTime(expiry)} on the provider isn't needed for that.`,
@@ -134,19 +140,4 @@ function isNearlyUsedUp({ tally: { deposit, delivered } }: ChannelRecord): boole
 
 function isoTime(seconds: bigint): string {
   return new Date(Number(seconds) * 1_000).toISOString()
-}
-
-function delay(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      clearTimeout(timer)
-      reject(signal?.reason)
-    }
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', abort)
-      resolve()
-    }, milliseconds)
-    if (signal?.aborted) abort()
-    else signal?.addEventListener('abort', abort, { once: true })
-  })
 }

@@ -29,10 +29,20 @@ function meter(chunks: (string | Error)[]) {
     headers: { 'content-type': 'text/event-stream', 'x-own': '1' },
   })
   Object.defineProperty(original, 'url', { value: 'https://api.example.com/v1' })
-  const response = meterStream(original, channelId, async (end) => {
-    ends.push(end)
+  const seen = { content: 0, asked: 0, left: false }
+  const response = meterStream(original, channelId, {
+    onContent(bytes) {
+      seen.content += bytes
+    },
+    onNeedVoucher() {
+      seen.asked += 1
+    },
+    async onEnd(end, left) {
+      ends.push(end)
+      seen.left = left
+    },
   })
-  return { response, ends, state }
+  return { response, ends, state, seen }
 }
 
 test('passes the stream on and tells the receipt', async () => {
@@ -82,6 +92,19 @@ test('tells the end without a receipt: at the end, on failure, on cancellation',
   await reader?.cancel()
   expect(cancelled.ends).toEqual([undefined])
   expect(cancelled.state.cancelled).toBe(true)
+  expect([ended.seen.left, failed.seen.left, cancelled.seen.left]).toEqual([false, false, true])
+})
+
+test('tells what is asked for on this channel, and how much content came', async () => {
+  const ask = (id: string) => `event: payment-need-voucher\ndata: {"channelId":"${id}"}\n\n`
+  const events = [
+    `data: 1\n\n${ask(channelId)}`,
+    ask(`0x${'cd'.repeat(32)}`),
+    'event: payment-need-voucher\n\n',
+  ]
+  const { response, seen } = meter([...events, 'data: 2\n\n'])
+  expect(await response.text()).toBe('data: 1\n\ndata: 2\n\n')
+  expect(seen).toEqual({ content: 18, asked: 1, left: false })
 })
 
 test.each([

@@ -5,25 +5,31 @@ import { createPaymentEventFilter } from './paymentEvents.ts'
 /** What a stream's `payment-receipt` says. */
 export type Receipt = { cost: bigint; total: bigint }
 
-/**
- * The same response, with this protocol's events taken out of its stream. Nothing is read ahead of the reader. `onEnd` is
- * called once: with the receipt as soon as one came, else at the stream's end, failure or cancellation.
- */
-export function meterStream(
-  response: Response,
-  channelId: Hex,
-  onEnd: (receipt: Receipt | undefined) => Promise<void>,
-): Response {
+/** Who hears of what comes. */
+export type StreamWatcher = {
+  /** Bytes that are passed on. */
+  onContent(bytes: number): void
+  /** The provider waits for a voucher on this channel. */
+  onNeedVoucher(): void
+  /**
+   * Called once: with the receipt as soon as one came, else at the stream's end or failure, or because the reader `left`.
+   */
+  onEnd(receipt: Receipt | undefined, left: boolean): Promise<void>
+}
+
+/** The same response, with this protocol's events taken out of its stream. Nothing is read ahead of the reader. */
+export function meterStream(response: Response, channelId: Hex, watcher: StreamWatcher): Response {
   const reader = (response.body as ReadableStream<Uint8Array>).getReader()
   let receipt: Receipt | undefined
   const filter = createPaymentEventFilter(({ name, data }) => {
     if (name === 'payment-receipt') receipt ??= parseReceipt(data, channelId)
+    else if (isAbout(data, channelId)) watcher.onNeedVoucher()
   })
   let ended = false
-  async function end(): Promise<void> {
+  async function end(left = false): Promise<void> {
     if (ended) return
     ended = true
-    await onEnd(receipt)
+    await watcher.onEnd(receipt, left)
   }
 
   const body = new ReadableStream<Uint8Array>(
@@ -34,6 +40,7 @@ export function meterStream(
           for (;;) {
             const { done, value } = await reader.read()
             const passed = done ? filter.flush() : filter.push(value)
+            watcher.onContent(passed.length)
             // Readers may stop at [DONE] without reading to the end.
             if (done || receipt) await end()
             if (passed.length > 0) controller.enqueue(passed)
@@ -46,7 +53,7 @@ export function meterStream(
         }
       },
       async cancel(reason) {
-        await Promise.all([reader.cancel(reason), end()])
+        await Promise.all([reader.cancel(reason), end(true)])
       },
     },
     { highWaterMark: 0 },
@@ -58,6 +65,14 @@ export function meterStream(
   // A made-up response has no address; readers log it.
   Object.defineProperty(metered, 'url', { value: response.url })
   return metered
+}
+
+function isAbout(data: string, channelId: Hex): boolean {
+  try {
+    return Channel.parseId(JSON.parse(data).channelId) === channelId
+  } catch {
+    return false
+  }
 }
 
 /** Exact decimal strings, of this channel; anything else is no receipt. */

@@ -24,16 +24,18 @@ export function openingTerms(given: {
   limits: Limits
   /** What this provider holds or has kept already, as `limits.perProvider` counts it. */
   committed: bigint
+  /** What the caller asks for: base units and seconds. */
+  wish?: { amount?: bigint | undefined; duration?: bigint | undefined } | undefined
+  /** Whether the provider sends the opening, at its own cost. */
+  relayed?: boolean | undefined
 }): { deposit: bigint; duration: bigint } {
-  const { quote, terms, limits, committed } = given
+  const { quote, terms, limits, committed, wish = {}, relayed = false } = given
   const room = max(limits.perProvider - committed, 0n)
   const isProviderLimit = room < limits.perChannel
   const most = isProviderLimit ? room : limits.perChannel
-  const deposit = min(
-    max(quote * requestsPerChannel, terms.minDeposit ?? 0n),
-    min(most, Usdc.maxChannelAmount),
-  )
-  const least = max(quote, terms.minDeposit ?? 0n)
+  const least = max(wish.amount ?? quote, max(terms.minDeposit ?? 0n, (relayed && terms.minRelayed) || 0n))
+  const wanted = wish.amount ?? quote * requestsPerChannel
+  const deposit = min(max(wanted, least), min(most, Usdc.maxChannelAmount))
   if (deposit < least || deposit === 0n) {
     throw isProviderLimit
       ? new LimitExceededError(
@@ -49,16 +51,16 @@ export function openingTerms(given: {
   }
 
   const longest = min(limits.duration, Duration.max)
-  const shortest = max(terms.minDuration ?? 0n, min(usefulDuration, longest))
+  const shortest = max(terms.minDuration ?? 0n, wish.duration ?? min(usefulDuration, longest))
   if (shortest > longest) {
     throw new LimitExceededError(
       'duration',
-      `The provider wants channels of at least ${Duration.format(shortest)}, the limit is ${Duration.format(longest)}.`,
+      `${wish.duration ? 'The channel is to run for' : 'The provider wants channels of'} at least ${Duration.format(shortest)}, the limit is ${Duration.format(longest)}.`,
       'Raise limits.duration.',
     )
   }
-  const wanted = min(terms.recommendedDuration ?? usualDuration, terms.maxDuration ?? Duration.max)
-  return { deposit, duration: max(min(wanted, longest), shortest) }
+  const usual = min(terms.recommendedDuration ?? usualDuration, terms.maxDuration ?? Duration.max)
+  return { deposit, duration: max(min(wish.duration ?? usual, longest), shortest) }
 }
 
 function min(a: bigint, b: bigint): bigint {

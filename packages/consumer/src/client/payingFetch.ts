@@ -1,13 +1,21 @@
-import { PaymentRejectedError, UntrustedProviderError, Headers as Wire } from '@drain/core'
+import {
+  LimitExceededError,
+  PaymentRejectedError,
+  UntrustedProviderError,
+  Headers as Wire,
+} from '@drain/core'
 import { type Address, getAddress } from 'viem'
 import type { ChannelBook } from './ChannelBook.ts'
+import type { Events } from './events.ts'
 import * as Limits from './Limits.ts'
 import * as Origin from './Origin.ts'
-import { createPriceList, type PriceList } from './PriceList.ts'
+import type { PaymentScheme, SchemePayer } from './PaymentScheme.ts'
+import { type PriceList, whole } from './PriceList.ts'
 import type { Pay } from './pay.ts'
 import { type ReplayableRequest, replayable } from './ReplayableRequest.ts'
 import { discard } from './readJson.ts'
 import type { Wallet } from './Wallet.ts'
+import { type Wire as ChannelWire, headersWire } from './Wire.ts'
 
 /**
  * A `fetch` that pays: at once where channel and price are known, else after the 402 that tells them. See
@@ -19,28 +27,22 @@ export function createPayingFetch(options: {
   book: ChannelBook
   limits: Limits.Limits
   pay: Pay
-  /** Unix milliseconds. */
-  now: () => number
+  payBy: SchemePayer
+  schemes: readonly PaymentScheme[]
+  events: Events
+  /** Where prices are kept, by origin; shared with who opens channels by hand. */
+  pricesOf: (origin: string) => PriceList
 }): typeof globalThis.fetch {
-  const { fetch, wallet, book, limits, pay, now } = options
+  const { fetch, wallet, book, limits, pay, payBy, schemes, events, pricesOf } = options
   const { deployment } = wallet
-  const priceLists = new Map<string, PriceList>()
-
-  function pricesOf(origin: string): PriceList {
-    const known = priceLists.get(origin)
-    if (known) return known
-    const list = createPriceList(origin, fetch, now)
-    priceLists.set(origin, list)
-    return list
-  }
 
   /** What a 402 wants, if this client may give it. */
-  function readOffer(request: ReplayableRequest, response: Response, offer: Wire.Offer) {
+  function readOffer(request: ReplayableRequest, response: Response, wire: ChannelWire, offer: Wire.Offer) {
     const target = landedOn(request, response)
     const { origin } = target.url
     Origin.assertPayable(target.url)
     Origin.assertOffer(offer, { origin, deployment, provider: book.providerOf(origin) })
-    const { required } = Wire.parseRejection(response.headers)
+    const { required } = wire.readRejection(response)
     if (required === undefined) {
       const advice = 'See its /v1/docs.'
       throw new PaymentRejectedError(
@@ -50,34 +52,55 @@ export function createPayingFetch(options: {
       )
     }
     Limits.assertRequest(limits, required)
+    Limits.assertAllowed(limits, origin, offer.provider)
     return { target, provider: plainAddress(offer.provider), quote: required }
+  }
+
+  async function answer(request: ReplayableRequest): Promise<Response> {
+    await book.refresh()
+    const known = book.providerOf(request.url.origin)
+    if (known) {
+      const prices = pricesOf(request.url.origin)
+      await prices.load()
+      const price = prices.price(request)
+      // A price above the limit may be an old one: its 402 says what it is now.
+      if (price && price.most <= limits.perRequest) return pay(request, known, price, prices, headersWire)
+    }
+
+    const response = await fetch(request.url.href, request.init(request))
+    if (response.status !== 402) return response
+    const wire = headersWire
+    const offer = wire.readOffer(response)
+    if (!offer) return (await payBy(schemes, landedOn(request, response), response)) ?? response
+    await discard(response)
+    const { target, provider, quote } = readOffer(request, response, wire, offer)
+    const prices = pricesOf(target.url.origin)
+    prices.learn(target, quote)
+    await prices.load()
+    // The list may know that less is enough to begin a stream.
+    const listed = prices.price(target)
+    const price = listed?.most === quote ? listed : whole(quote)
+    return pay(target, provider, price, prices, wire)
   }
 
   return async (input, init) => {
     const request = await replayable(input, init)
     // Whoever pays by hand doesn't want to pay twice.
     if (carriesVoucher(request)) return fetch(request.url.href, request.init(request))
-    await book.load()
-
-    const known = book.providerOf(request.url.origin)
-    if (known) {
-      const prices = pricesOf(request.url.origin)
-      await prices.load()
-      const quote = prices.quote(request)
-      // A price above the limit may be an old one: its 402 says what it is now.
-      if (quote !== undefined && quote <= limits.perRequest) return pay(request, known, quote, prices)
+    try {
+      return await answer(request)
+    } catch (error) {
+      const { origin, href: url } = request.url
+      if (isRefusal(error)) events.emit('refused', { origin, url, error })
+      throw error
     }
-
-    const response = await fetch(request.url.href, request.init(request))
-    const offer = response.status === 402 ? Wire.parseOffer(response.headers) : undefined
-    if (!offer) return response
-    await discard(response)
-    const { target, provider, quote } = readOffer(request, response, offer)
-    const prices = pricesOf(target.url.origin)
-    prices.learn(target, quote)
-    await prices.load()
-    return pay(target, provider, quote, prices)
   }
+}
+
+function isRefusal(error: unknown): boolean {
+  return [LimitExceededError, PaymentRejectedError, UntrustedProviderError].some(
+    (one) => error instanceof one,
+  )
 }
 
 function carriesVoucher({ headers }: ReplayableRequest): boolean {

@@ -14,6 +14,15 @@ export async function readJson(response: Response): Promise<Json> {
     await discard(response)
     throw new Error(`the answer is HTTP ${response.status}`)
   }
+  return readObject(response)
+}
+
+/**
+ * Reads the JSON object of an answer of any status, of bounded size.
+ *
+ * @throws When it isn't one, or is longer.
+ */
+export async function readObject(response: Response): Promise<Json> {
   const decoder = new TextDecoder()
   const reader = response.body?.getReader()
   let text = ''

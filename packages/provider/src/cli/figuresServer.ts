@@ -1,10 +1,11 @@
 /** `/health` and `/metrics` of a process without a paywall. Without a token: it is meant for an address that is private. */
+
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { DrainError } from '@drain/core'
+import { UsageError } from '@drain/keys/node'
 import type { Health } from '../observe/Health.ts'
 import type { Metrics } from '../observe/Metrics.ts'
-import { UsageError } from './UsageError.ts'
 
 /** Where to listen. Port 0: one that is free. */
 export type ListenAddress = { host: string; port: number }

@@ -1,13 +1,11 @@
 /** `drain-provider`: what an operator does with a ledger from the command line. */
-import type { Writable } from 'node:stream'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
-import { DrainError } from '@drain/core'
+import { runCommand, type Streams, UsageError } from '@drain/keys/node'
 import { type Address, type Hex, isAddress, parseGwei } from 'viem'
 import * as Day from '../ledger/Day.ts'
 import { exportAccounts } from './exportAccounts.ts'
 import { parseListenAddress } from './figuresServer.ts'
 import { nodesOf } from './nodesOf.ts'
-import { UsageError } from './UsageError.ts'
 
 const usage = `Usage:
   drain-provider settle --ledger <file or postgresql://…> [--chain <id>] [--rpc <url>,…] [--contract <address>] [--usdc <address>]
@@ -38,20 +36,9 @@ Exit codes: 0 done, 1 failed, 2 not understood, 3 done, but somebody should look
 /** 0 done, 1 failed, 2 not understood, 3 done, but somebody should look. */
 export type ExitCode = 0 | 1 | 2 | 3
 
-type Streams = { stdout: Writable; stderr: Writable }
-
 /** Runs one command and returns the process's exit code. */
 export async function main(args: string[], { stdout, stderr }: Streams): Promise<ExitCode> {
-  try {
-    return await run(args, { stdout, stderr })
-  } catch (error) {
-    // A reader such as `head` that has seen enough is no error.
-    if (codeOf(error) === 'EPIPE') return 0
-    const isUsage = error instanceof UsageError || codeOf(error)?.startsWith('ERR_PARSE_ARGS')
-    const message = isUsage || error instanceof DrainError ? (error as Error).message : String(error)
-    stderr.write(isUsage ? `${message}\n\n${usage}` : `${message}\n`)
-    return isUsage ? 2 : 1
-  }
+  return runCommand(usage, { stderr }, () => run(args, { stdout, stderr }))
 }
 
 const ledgerOptions = { ledger: { type: 'string' }, schema: { type: 'string' } } as const
@@ -235,9 +222,4 @@ function blocksOf(name: string, value: string | undefined): bigint | undefined {
   if (value === undefined) return undefined
   if (/^\d{1,6}$/.test(value)) return BigInt(value)
   throw new UsageError(`--${name} is a number of blocks, such as 64, not "${value}".`)
-}
-
-function codeOf(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | undefined)?.code
-  return typeof code === 'string' ? code : undefined
 }

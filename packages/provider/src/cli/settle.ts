@@ -1,6 +1,8 @@
 /** `drain-provider settle`: claims what a ledger's provider has charged, in a process of its own. */
+
 import { existsSync } from 'node:fs'
 import { Deployment, drainChannelAbi, Usdc } from '@drain/core'
+import { loadKey } from '@drain/keys/node'
 import { type Address, createPublicClient, isAddressEqual, type PublicClient } from 'viem'
 import { ChainUnavailableError, createChannelReader } from '../chain/ChannelReader.ts'
 import { chainOf } from '../chain/chainOf.ts'
@@ -21,7 +23,6 @@ import * as Terms from '../verify/Terms.ts'
 import { type ListenAddress, serveFigures } from './figuresServer.ts'
 import { assertIs, type Whose } from './identify.ts'
 import { isPostgres, openBooks } from './openBooks.ts'
-import { loadKey } from './settlementKey.ts'
 
 export type SettleOptions = Whose & {
   usdc?: Address | undefined

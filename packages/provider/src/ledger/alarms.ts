@@ -7,6 +7,8 @@ export type AlarmCode =
   | 'unknown_claim'
   /** A reorganisation took the channel's open away, and it did not come back. */
   | 'channel_vanished'
+  /** A reorganisation took a claim back that was booked as final, and it did not come back. */
+  | 'claim_vanished'
   /** The channel was closed before all that was charged had been claimed. */
   | 'closed_owing'
   /** More was claimed than was charged: the ledger has lost data. */

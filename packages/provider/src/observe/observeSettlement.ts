@@ -48,6 +48,13 @@ export function observeSettlement(
       }
     },
     claimMany: (states, options) => counted(settlement.claimMany(states, options)),
+    async claimAgain(channelIds) {
+      const claims = await settlement.claimAgain(channelIds)
+      // Of these alone it says nothing about the others.
+      if (claims.failed.length > 0) count(claims)
+      else for (const claim of claims.claimed) paid(claim)
+      return claims
+    },
     claimAll: (threshold) => counted(settlement.claimAll(threshold)),
     async close(channelId) {
       const closing = await settlement.close(channelId)

@@ -73,6 +73,14 @@ export function createSettlementFigures(options: {
   }
 }
 
+const alarmCodes: readonly AlarmCode[] = [
+  'unknown_claim',
+  'channel_vanished',
+  'claim_vanished',
+  'closed_owing',
+  'overclaimed',
+]
+
 /** Undefined figures become NaN: there is no saying. */
 export function registerSettlement(registers: Registry[], figures: () => SettlementFigures): void {
   new Gauge({
@@ -91,8 +99,7 @@ export function registerSettlement(registers: Registry[], figures: () => Settlem
     async collect() {
       this.reset()
       const counts = await figures().alarms()
-      const codes = ['unknown_claim', 'channel_vanished', 'closed_owing', 'overclaimed'] as const
-      for (const code of codes) this.set({ code }, counts ? (counts.get(code) ?? 0) : Number.NaN)
+      for (const code of alarmCodes) this.set({ code }, counts ? (counts.get(code) ?? 0) : Number.NaN)
     },
   })
   new Gauge({

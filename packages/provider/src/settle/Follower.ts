@@ -57,6 +57,8 @@ export function createFollower(options: {
   finality: Finality
   /** Whether this provider sent a transaction: then its journal books the claims in it. */
   isOurs: (txHash: Hex) => Promise<boolean>
+  /** The channels of transactions of this provider that were booked as final, in blocks above. */
+  paidAbove: (blockNumber: bigint) => Promise<Hex[]>
   /** Drops what is remembered of a channel beside the ledger. */
   forget: (channelId: Hex) => void
   /** Base units that a channel may owe at its close without an alarm, since claiming them would have cost more. Default 0. */
@@ -75,6 +77,7 @@ export function createFollower(options: {
     ...{ client, deployment, ledger, finality, forget, log },
     block,
     booking,
+    paidAbove: options.paidAbove,
     save,
   })
   let running: Promise<Head> | undefined
@@ -220,6 +223,7 @@ export function createFollower(options: {
     if (isAtHead && !isStopped && cursor.removed.length > 0) {
       cursor = await reorganisations.followRemoved(cursor, finalNumber)
     }
+    if (isAtHead && !isStopped) await reorganisations.followDoubts(finalNumber)
     return toHead(head, max(0n, head.number - cursor.seen.number))
   }
 

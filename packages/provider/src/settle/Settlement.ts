@@ -18,7 +18,7 @@ import type { ChannelReader } from '../chain/ChannelReader.ts'
 import type { ChannelFacts, ChannelState, ClaimReceipt, Ledger } from '../ledger/Ledger.ts'
 import { gasOf, inUsdc, inWei } from './gasCost.ts'
 import type { Entry, Take } from './Journal.ts'
-import { type Claim, chargedClaim, isExpiring, isUnderWay, owed, signedClaim } from './plan.ts'
+import { bookedClaim, type Claim, chargedClaim, isExpiring, isUnderWay, owed, signedClaim } from './plan.ts'
 import { hasClosed, paidBy } from './receipts.ts'
 import type { Transactions } from './Transactions.ts'
 
@@ -61,6 +61,11 @@ export type Settlement = {
     states: Iterable<ChannelState> | AsyncIterable<ChannelState>,
     options?: { signed?: boolean },
   ): Promise<Claims>
+  /**
+   * Claims again what was booked as claimed and is not on chain any more, since a reorganisation took it back though it was final.
+   * The books don't change by it.
+   */
+  claimAgain(channelIds: Iterable<Hex>): Promise<Claims>
   /** Claims every channel that has at least `threshold` (base units) unclaimed. */
   claimAll(threshold: bigint): Promise<Claims>
   /** Books the outcome of a transaction that can't change any more. */
@@ -283,13 +288,13 @@ export function createSettlement(options: {
     await withdraw([state.channelId]).catch(() => {}) // the next round finds the announcement
   }
 
-  /** Announces, sends and waits; what came of it goes into `claims`. */
-  async function settleBatch(dues: readonly Due[], claims: Claims): Promise<void> {
+  /** Announces, unless it is booked already, sends and waits; what came of it goes into `claims`. */
+  async function settleBatch(dues: readonly Due[], claims: Claims, isBooked = false): Promise<void> {
     let entry: Entry | undefined
     let announced = dues
     for (const { state } of dues) announcing.add(state.channelId)
     try {
-      const began = await Promise.all(dues.map(announce))
+      const began = await Promise.all(dues.map((due) => isBooked || announce(due)))
       announced = dues.filter((_, index) => began[index])
       entry = await send(announced, claims)
     } catch (error) {
@@ -339,7 +344,7 @@ export function createSettlement(options: {
     states: Iterable<ChannelState> | AsyncIterable<ChannelState>,
     signed: boolean,
   ): Promise<Claims> {
-    const claims: Claims = { claimed: [], pending: [], failed: [], waiting: 0n }
+    const claims = noClaims()
     const underWay = await transactions.underWay()
     const running = new Set<Promise<void>>()
     let batch: Due[] = []
@@ -365,6 +370,23 @@ export function createSettlement(options: {
     }
     await flush()
     await Promise.all(running)
+    return claims
+  }
+
+  async function claimEachAgain(channelIds: Iterable<Hex>): Promise<Claims> {
+    const claims = noClaims()
+    const underWay = await transactions.underWay()
+    const dues: Due[] = []
+    for (const channelId of channelIds) {
+      if (underWay.has(channelId) || announcing.has(channelId)) continue
+      const [state, facts] = [await ledger.get(channelId), await atFinality(channelId)]
+      const claim = state && bookedClaim(state, deployment)
+      if (!state || !facts || !claim || facts.claimed >= claim.payAmount) continue
+      dues.push({ state: { ...state, claimed: facts.claimed }, claim })
+    }
+    const size = hasBatches ? batchSize : 1
+    for (let from = 0; from < dues.length; from += size)
+      await settleBatch(dues.slice(from, from + size), claims, true)
     return claims
   }
 
@@ -441,6 +463,7 @@ export function createSettlement(options: {
     close,
     claim: (channelId, { atLeast = 1n } = {}) => inTurn(() => claim(channelId, atLeast)),
     claimMany: (states, { signed = false } = {}) => inTurn(() => claimEach(states, signed)),
+    claimAgain: (channelIds) => inTurn(() => claimEachAgain(channelIds)),
     claimAll(threshold) {
       const unclaimedOver = threshold > 0n ? threshold - 1n : 0n
       return inTurn(() => claimEach(ledger.channels({ unclaimedOver }), false))
@@ -475,5 +498,7 @@ export function codeOf(error: unknown): string {
     ? `unavailable, ${error.name}`
     : 'unavailable'
 }
+
+const noClaims = (): Claims => ({ claimed: [], pending: [], failed: [], waiting: 0n })
 
 const smallest = (a: bigint, b: bigint) => (a < b ? a : b)

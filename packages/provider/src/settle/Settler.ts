@@ -5,10 +5,12 @@
 import { type Deployment, Usdc } from '@drain/core'
 import type { Hex, LocalAccount, PublicClient } from 'viem'
 import type { ChannelReader } from '../chain/ChannelReader.ts'
+import { alarms } from '../ledger/alarms.ts'
 import type { Ledger } from '../ledger/Ledger.ts'
 import type { Logger } from '../observe/Log.ts'
 import type { Metrics } from '../observe/Metrics.ts'
 import { observeSettlement } from '../observe/observeSettlement.ts'
+import { raiseDoubts } from './doubts.ts'
 import { createDrain, type Drain, type RunningWork } from './drain.ts'
 import { createFollower } from './Follower.ts'
 import { parseNativePrice } from './gasCost.ts'
@@ -74,6 +76,12 @@ export function createSettler(options: {
     journal,
     book: (entry, receipt) => plain.book(entry, receipt),
     hasHappened: (entry) => plain.hasHappened(entry),
+    onUndone: ({ takes }, head) =>
+      raiseDoubts(
+        notebook,
+        takes.map(({ channelId }) => channelId),
+        head,
+      ),
   })
   const plain: Settlement = createSettlement({
     ...{ account, deployment, ledger, channels, transactions, finality, minPayout, log },
@@ -88,6 +96,7 @@ export function createSettler(options: {
     provider: account.address,
     finality: { depth: finality },
     isOurs: transactions.isOurs,
+    paidAbove: transactions.paidAbove,
     forget: channels.forget,
   })
   const lease = createLease(notebook, 'settler', leaseMs)
@@ -144,10 +153,19 @@ export function createSettler(options: {
     roundAt = performance.now()
     const result = round && (await attempt('the round of claims', round))
     if (!result) return
+    await attempt('claiming again', claimVanished)
     if (result.dust !== dust) {
       dust = result.dust
       if (dust > 0n) logger.info('dust is left: not worth its gas', { amount: Usdc.display(dust) })
     }
+  }
+
+  /** What a reorganisation took back though it was booked; until somebody has looked after the alarm. */
+  async function claimVanished(): Promise<void> {
+    const channelIds: Hex[] = []
+    for await (const { code, channelId } of alarms(notebook))
+      if (code === 'claim_vanished' && channelId) channelIds.push(channelId)
+    if (channelIds.length > 0) await settlement.claimAgain(channelIds)
   }
 
   async function forgetOld(): Promise<void> {

@@ -58,6 +58,8 @@ export type Transactions = {
   underWay(): Promise<ReadonlySet<Hex>>
   /** Whether a mined transaction is in the journal. @throws {ChainUnavailableError} */
   isOurs(hash: Hex): Promise<boolean>
+  /** The channels that transactions take from which were booked as final in blocks above. */
+  paidAbove(blockNumber: bigint): Promise<Hex[]>
 }
 
 /** What a round has left. `problem`: why the oldest transaction doesn't get on. */
@@ -88,14 +90,19 @@ export function createTransactions(options: {
   book: Book
   /** Whether the chain shows for good what a transaction was to bring about. */
   hasHappened: (entry: Entry) => Promise<boolean>
+  /**
+   * Told before the nonce of a transaction that was booked as final is taken by another one, since it is free again: a
+   * reorganisation went deeper than that. `head`: the newest block.
+   */
+  onUndone: (entry: Entry, head: bigint) => Promise<void>
   /** Wei per gas that is never exceeded. Default 500 gwei. */
   maxGasPrice?: bigint | undefined
   /** How often a transaction that is waited for is asked about. */
   pollMs?: number | undefined
   clock?: (() => number) | undefined
 }): Transactions {
-  const { account, client, deployment, journal, finality, book, hasHappened, clock = Date.now } = options
-  const { maxGasPrice = 500_000_000_000n, pollMs = 1_000 } = options
+  const { account, client, deployment, journal, finality, book, hasHappened, onUndone } = options
+  const { maxGasPrice = 500_000_000_000n, pollMs = 1_000, clock = Date.now } = options
   const policy = createFeePolicy({ account, client, chainId: deployment.chainId, maxGasPrice })
   /** When a transaction was sent last, by nonce, and what the node said. */
   /** The head when a transaction that isn't mined was last seen to wait, by nonce. */
@@ -327,11 +334,13 @@ export function createTransactions(options: {
    * A nonce below those in the journal that nobody uses: somebody else's transaction was waiting under it, and is gone. Nothing of
    * ours would ever be mined, so a transfer of nothing takes it.
    */
-  async function fillGap([first]: readonly Entry[], { count }: Head): Promise<void> {
+  async function fillGap([first]: readonly Entry[], { count, number }: Head): Promise<void> {
     if (!first || first.nonce <= count || clock() - (first.attempts[0]?.at ?? 0) < stuckAfterMs) return
     const { address } = account
     const pending = await asking(() => client.getTransactionCount({ address, blockTag: 'pending' }))
     if (pending > count) return
+    const undone = await journal.get(count)
+    if (undone?.state === 'final') await onUndone(undone, number)
     const filler = await write(
       { kind: 'fill', takes: [] },
       { account: address, to: address },
@@ -406,6 +415,14 @@ export function createTransactions(options: {
       const { from, nonce } = await asking(() => client.getTransaction({ hash }))
       if (from.toLowerCase() !== account.address.toLowerCase()) return false
       return (await journal.get(nonce))?.attempts.some((attempt) => attempt.hash === hash) ?? false
+    },
+    async paidAbove(blockNumber) {
+      const found: Hex[] = []
+      for await (const { state, mined, takes } of journal.all()) {
+        if (state === 'final' && mined && mined.blockNumber > blockNumber)
+          found.push(...takes.map(({ channelId }) => channelId))
+      }
+      return found
     },
   }
 }

@@ -65,10 +65,24 @@ export function chargedClaim(
   return claimable && { voucher: claimable, payAmount: claimable.amount }
 }
 
+/** What was booked as claimed, to be claimed again. Never more, and less where only whole signed amounts can be claimed. */
+export function bookedClaim(
+  { highest, claimable, claimed }: ChannelState,
+  deployment: Deployment.Deployment,
+): Claim | undefined {
+  if (highest && highest.amount >= claimed && Deployment.has(deployment, 'claimBatch'))
+    return { voucher: highest, payAmount: claimed }
+  const voucher = [highest, claimable].find((kept) => kept && kept.amount <= claimed)
+  return voucher && { voucher, payAmount: voucher.amount }
+}
+
 /**
- * The highest voucher, which may be more than was charged: the last way to be paid on contracts that pay only whole signed
- * amounts. What it takes too much is what the consumer signed too much.
+ * The last way to be paid on contracts that pay only whole signed amounts: a voucher of exactly what was charged, else the highest,
+ * which may be more. What that takes too much is what the consumer signed too much. It could have closed for less, with our
+ * signature; were nothing claimed above that, who signs the whole deposit once, asks for the signature and doesn't use it would
+ * have everything for nothing.
  */
-export function signedClaim({ highest }: ChannelState): Claim | undefined {
-  return highest && { voucher: highest, payAmount: highest.amount }
+export function signedClaim({ highest, claimable, charged }: ChannelState): Claim | undefined {
+  const voucher = claimable?.amount === charged ? claimable : highest
+  return voucher && { voucher, payAmount: voucher.amount }
 }

@@ -1,12 +1,13 @@
 /** A second thread recovers the same signers, in order, and nothing is lost with it. */
+
 import { readFileSync } from 'node:fs'
 import { Deployment, Domain, SessionKey, Signature, type Voucher } from '@drain/core'
+import { loadNative } from '@drain/keys'
 import { type Address, type Hex, hexToBytes } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { mostAsked, type RecoveryThread, startRecoveryThread } from './recoveryThread.ts'
 import { createSignerRecovery, type SignerRecovery } from './SignerRecovery.ts'
-import { loadNative } from './secp256k1/native.ts'
 import { recoverVoucherBy, verifySigned, verifyVoucher } from './verifyVoucher.ts'
 
 const native = loadNative()

@@ -1,6 +1,7 @@
 /** A second thread that recovers public keys with native libsecp256k1, over memory that it shares with this one. */
+
 import type { Worker } from 'node:worker_threads'
-import { nativeBindings } from './secp256k1/native.ts'
+import { nativeBindings } from '@drain/keys'
 
 /** How many keys may be asked for at once, some two milliseconds of work. A power of two, so that the counters may wrap around. */
 export const mostAsked = 16

@@ -1,0 +1,85 @@
+import { Voucher } from '@drain/core'
+import type { ChannelBook, Slip } from './ChannelBook.ts'
+import type { ChannelSigner } from './ChannelSigner.ts'
+import type { Price } from './PriceList.ts'
+import { discard } from './readJson.ts'
+
+/**
+ * Raises the voucher of a stream that runs: a step at a time, never above the request's price, and only while something
+ * comes. What was granted before must have arrived: at least a byte for each token of it.
+ */
+export function createRaising(options: {
+  fetch: typeof globalThis.fetch
+  signer: ChannelSigner
+  book: ChannelBook
+  slip: Slip
+  price: Price
+  origin: string
+}) {
+  const { fetch, signer, book, price, origin } = options
+  let slip = options.slip
+  let received = 0
+  /** Tokens granted so far, the first step included. */
+  let granted = price.steps?.tokens ?? 0
+  let isOver = false
+  /** It was asked for before what was granted had come. */
+  let isAsked = false
+  let last: Promise<void> = Promise.resolve()
+
+  /** What the next step adds, or nothing when none is due. */
+  function nextStep(): { by: bigint; tokens: number } | undefined {
+    const { steps, most } = price
+    if (!steps || isOver || received < granted) return undefined
+    const left = most - slip.quote
+    const by = steps.step < left ? steps.step : left
+    return by > 0n ? { by, tokens: steps.tokens } : undefined
+  }
+
+  async function raise(): Promise<void> {
+    const next = nextStep()
+    isAsked = !next
+    if (!next) return
+    // A limit that forbids it ends the stream, as a voucher that is used up does.
+    const raised = await book.extend(slip, next.by).catch(() => undefined)
+    if (!raised) return
+    slip = raised
+    granted += next.tokens
+    const record = book.get(slip.channelId)
+    const voucher = await signer.signVoucher(record, slip, { withProof: false })
+    const response = await fetch(`${origin}/v1/vouchers`, {
+      method: 'POST',
+      redirect: 'manual',
+      headers: { 'Content-Type': 'application/json' },
+      body: Voucher.toHeader(voucher),
+      signal: AbortSignal.timeout(patience),
+    })
+    await discard(response)
+  }
+
+  /** A voucher that doesn't arrive ends the stream, and costs nothing that isn't reserved. */
+  function raiseInTurn(): void {
+    last = last.then(raise).catch(() => {})
+  }
+
+  return {
+    /** So many bytes of content came. */
+    received(bytes: number): void {
+      received += bytes
+      if (isAsked && received >= granted) raiseInTurn()
+    },
+    get hasContent(): boolean {
+      return received > 0
+    },
+    /** The provider asks for another voucher. What it asks for is not looked at. */
+    raise: raiseInTurn,
+    /** No more is paid. The slip as it stands then. */
+    async stop(): Promise<Slip> {
+      isOver = true
+      await last
+      return slip
+    },
+  }
+}
+
+/** How long a provider may take to accept a voucher, in milliseconds. */
+const patience = 30_000
