@@ -6,7 +6,9 @@ import type { Options } from 'tsup'
  * used and to load later what is used later. One file of all would have the names of every `export * as` tied together.
  */
 export const modules: Options = {
-  entry: globSync('src/**/*.ts').filter((path) => !/\.(test|test-d|page|child)\.ts$|\/conformance\//.test(path)),
+  entry: globSync('src/**/*.ts').filter(
+    (path) => !/\.(test|test-d|page|child)\.ts$|\/conformance\//.test(path),
+  ),
   format: ['esm', 'cjs'],
   target: 'es2023',
   bundle: true,

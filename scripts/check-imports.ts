@@ -9,6 +9,7 @@ const mayImport: Record<string, readonly string[]> = {
   keys: ['@drain/core'],
   consumer: ['@drain/core', '@drain/keys'],
   provider: ['@drain/core', '@drain/keys'],
+  mpp: ['@drain/core', '@drain/consumer', '@drain/provider'],
   sdk: ['@drain/core', '@drain/keys', '@drain/consumer', '@drain/provider'],
 }
 

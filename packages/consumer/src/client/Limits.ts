@@ -22,7 +22,12 @@ export type LimitOptions = {
    * requests under way. Beyond it the channel is to be closed. Three times `perRequest` by default.
    */
   undelivered?: string | undefined
-  /** Who may be paid: origins (`'https://api.example'`) and provider addresses. Everybody by default. */
+  /**
+   * Who may be paid: origins (`'https://api.example'`) and provider addresses. Everybody by default.
+   *
+   * Trap: an address allows every origin that names it, and vouchers go to that origin, which can spend them at the provider.
+   * Name origins where you know them.
+   */
   providers?: readonly string[] | undefined
   /**
    * Asked before every payment and every deposit that the other limits allow. What it doesn't answer `true` to is not signed.

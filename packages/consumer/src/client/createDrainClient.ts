@@ -233,13 +233,29 @@ export function createDrainClient(options: DrainClientOptions): DrainClient {
     return list
   }
 
+  const payingFetch = createPayingFetch({
+    ...{ fetch, wallet, book, limits, pay, payBy, schemes, events, pricesOf },
+  })
+  let ready: Promise<void> | undefined
+  /** Reads the store, once, and looks at what it has. */
+  function load(): Promise<void> {
+    ready ??= book.refresh().then(expiry.look, (error) => {
+      ready = undefined
+      throw error
+    })
+    return ready
+  }
+
   async function close(channelOrOrigin: string): Promise<ClosedChannel> {
     await book.refresh()
     return describeClosing(await closer(findChannel(book.list(), channelOrOrigin)))
   }
 
   return {
-    fetch: createPayingFetch({ fetch, wallet, book, limits, pay, payBy, schemes, events, pricesOf }),
+    async fetch(input, init) {
+      await load()
+      return payingFetch(input, init)
+    },
     async openChannel({ origin: text, amount, duration, gasless: isGasless }) {
       const url = new URL(text)
       Origin.assertPayable(url)

@@ -37,6 +37,8 @@ type Course = {
   prices: PriceList
   price: Price
   wire: Wire
+  /** The most that the caller has confirmed for it. */
+  confirmed: bigint
   /** Under which a provider keeps the answer. */
   idempotencyKey: string
   corrected: boolean
@@ -219,6 +221,8 @@ export function createPay(options: {
     prices.learn(request, quote)
     if (quote !== price.most) prices.outdated()
     else if (price.steps) prices.learnWhole(request)
+    Limits.assertRequest(limits, quote)
+    await confirm(course)
     const required = requiredInAll(slip, quote, refusal)
     const next = required === undefined ? 'unbelievable' : await book.reconcile(slip, quote, required)
     if (next === 'exhausted') {
@@ -240,6 +244,17 @@ export function createPay(options: {
       `The provider wants ${required === undefined ? 'more' : `${Usdc.display(required)} in all`}; this client got answers for ${Usdc.display(delivered)} and none for quotes of ${Usdc.display(lost)}.`,
       'Nothing more was signed. Close the channel (client.close), or ask the provider.',
     )
+  }
+
+  /** Asks the caller about a price that is higher than what it has confirmed. */
+  async function confirm(course: Course): Promise<void> {
+    const { request, provider, price } = course
+    if (price.most <= course.confirmed) return
+    const { origin, href: url } = request.url
+    const { method } = request
+    const amount = Usdc.format(price.most)
+    await Limits.assertConfirmed(limits, { kind: 'request', origin, provider, method, url, amount })
+    course.confirmed = price.most
   }
 
   /** Pays from one channel; `undefined` when another one is to be used. */
@@ -273,15 +288,14 @@ export function createPay(options: {
   return async (request, provider, price, prices, wire) => {
     const course: Course = {
       ...{ request, provider, prices, price, wire },
+      confirmed: -1n,
       idempotencyKey: crypto.randomUUID(),
       ...{ corrected: false, renewed: false, renumbered: false, proven: false, wasLost: false },
     }
-    const { origin, href: url } = request.url
-    const { method } = request
+    const { origin } = request.url
     Limits.assertRequest(limits, price.most)
     Limits.assertAllowed(limits, origin, provider)
-    const amount = Usdc.format(price.most)
-    await Limits.assertConfirmed(limits, { kind: 'request', origin, provider, method, url, amount })
+    await confirm(course)
     for (;;) {
       Limits.assertRequest(limits, course.price.most)
       const need = {

@@ -57,7 +57,8 @@ export function createPayingFetch(options: {
   }
 
   async function answer(request: ReplayableRequest): Promise<Response> {
-    await book.refresh()
+    // Another process may have opened a channel here.
+    if (!book.providerOf(request.url.origin)) await book.refresh()
     const known = book.providerOf(request.url.origin)
     if (known) {
       const prices = pricesOf(request.url.origin)

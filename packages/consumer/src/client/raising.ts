@@ -21,7 +21,7 @@ export function createRaising(options: {
   let received = 0
   /** Tokens granted so far, the first step included. */
   let granted = price.steps?.tokens ?? 0
-  let isOver = false
+  const over = new AbortController()
   /** It was asked for before what was granted had come. */
   let isAsked = false
   let last: Promise<void> = Promise.resolve()
@@ -29,7 +29,7 @@ export function createRaising(options: {
   /** What the next step adds, or nothing when none is due. */
   function nextStep(): { by: bigint; tokens: number } | undefined {
     const { steps, most } = price
-    if (!steps || isOver || received < granted) return undefined
+    if (!steps || over.signal.aborted || received < granted) return undefined
     const left = most - slip.quote
     const by = steps.step < left ? steps.step : left
     return by > 0n ? { by, tokens: steps.tokens } : undefined
@@ -51,7 +51,7 @@ export function createRaising(options: {
       redirect: 'manual',
       headers: { 'Content-Type': 'application/json' },
       body: Voucher.toHeader(voucher),
-      signal: AbortSignal.timeout(patience),
+      signal: AbortSignal.any([over.signal, AbortSignal.timeout(patience)]),
     })
     await discard(response)
   }
@@ -74,7 +74,8 @@ export function createRaising(options: {
     raise: raiseInTurn,
     /** No more is paid. The slip as it stands then. */
     async stop(): Promise<Slip> {
-      isOver = true
+      // What was signed counts, whether or not it arrived: the end doesn't wait for the provider's word on it.
+      over.abort()
       await last
       return slip
     },
