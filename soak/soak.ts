@@ -125,6 +125,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   const problems: string[] = []
   const progress = setInterval(() => print(lineOf(world, performance.now() - startedAt)), 5_000)
   const startedAt = performance.now()
+  let resending: ReturnType<typeof setInterval> | undefined
   let result: Awaited<ReturnType<typeof balance>> | undefined
   try {
     await synchronize()
@@ -137,6 +138,8 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     await world.pause(minutes * 60_000)
     world.isEnding = true
     print('the load ends')
+    // The last reorganisation may have dropped transactions that somebody waits for.
+    resending = setInterval(() => world.wallets.sendAgain().catch(() => {}), 5_000)
     await Promise.all([...working, disturbing])
     print('settling everything')
     await finish(world, provider, rng.fork('end'))
@@ -144,6 +147,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     problems.push(`the run failed: ${(error as Error).stack}`)
   } finally {
     clearInterval(progress)
+    clearInterval(resending)
     for (const [name, process] of Object.entries({ server, worker })) {
       const code = await process.stop()
       if (code !== 0) problems.push(`the ${name} ended with ${code}`)
