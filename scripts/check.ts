@@ -25,6 +25,7 @@ const commands: [name: string, command: string, ...args: string[]][] = [
   ['gas is as committed', 'node', 'scripts/gas.ts', '--check'],
   ['a local deployment', 'node', 'scripts/deploy-local.ts'],
   ['dependency directions', 'node', 'scripts/check-imports.ts'],
+  ['size of the client in a page', 'node', 'scripts/size.ts'],
   ...packages.flatMap((path): [string, string, ...string[]][] => [
     [`exports of ${path} (publint)`, 'publint', '--strict', path],
     [`types of ${path} (attw)`, 'attw', '--pack', path, '--profile', 'node16'],

@@ -53,6 +53,12 @@ describe('readConfig', () => {
     expect([typeof rpcUrl, typeof adminToken]).toEqual(['function', 'function'])
   })
 
+  it('opens channels for others only where it knows what gas costs', () => {
+    expect(readConfig(local).relay).toBeUndefined()
+    expect(readConfig({ ...local, RELAY_COIN_PRICE: '0.25' }).relay).toEqual({ nativePrice: '0.25' })
+    expect(problemsOf({ ...local, RELAY_COIN_PRICE: 'cheap' })).toHaveLength(1)
+  })
+
   it('takes empty variables for unset ones', () => {
     expect(readConfig({ ...local, OPENAI_API_KEY: '', OPENAI_BASE_URL: ' ', PORT: '' }).port).toBe(3_000)
   })
@@ -118,7 +124,7 @@ it('is documented to the last variable', async () => {
     ['./config.ts', '../env.example', '../README.md'].map(read),
   )
   const names = new Set(source?.match(/(?<=')[A-Z]+(?:_[A-Z]+)*(?=')/g))
-  expect(names.size).toBe(26)
+  expect(names.size).toBe(27)
   for (const name of names) {
     expect(example).toMatch(new RegExp(`^(# )?${name}=`, 'm'))
     expect(readme).toContain(`\`${name}\``)

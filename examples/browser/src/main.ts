@@ -29,7 +29,7 @@ watchWallets((wallet) => {
 async function begin(wallet: Wallet, account: Address): Promise<void> {
   const { chainId, rpcUrl, contract, usdc, deposit, origin } = settings
   client = createDrainClient({
-    walletClient: createWalletClient({ account, transport: transportOf(wallet) }),
+    walletClient: createWalletClient({ account, transport: transportOf(wallet), pollingInterval: 1_000 }),
     ...{ chainId, rpcUrl, contractAddress: contract, usdcAddress: usdc },
     gasless: true,
     store: indexedDbStore(),
@@ -58,12 +58,16 @@ async function openChannel(): Promise<ClientChannel | undefined> {
   return channels?.find(({ origin, state }) => origin === settings.origin && state === 'open')
 }
 
-part('open').onclick = run('Your wallet asks for one signature …', async () => {
-  const { origin, deposit } = settings
-  await client?.openChannel({ origin, amount: deposit, gasless: true })
-  await refresh()
-  part('question').focus()
-})
+part('open').onclick = run(
+  'Your wallet asks for one signature …',
+  async () => {
+    const { origin, deposit } = settings
+    await client?.openChannel({ origin, amount: deposit, gasless: true })
+    await refresh()
+    part('question').focus()
+  },
+  'You declined in the wallet. Nothing was signed, and nothing is locked.',
+)
 
 part<HTMLFormElement>('ask').onsubmit = run('', async () => {
   const input = part<HTMLInputElement>('question')
@@ -72,47 +76,57 @@ part<HTMLFormElement>('ask').onsubmit = run('', async () => {
   input.value = ''
   write('question', content)
   const answer = write('answer')
-  history.push({ role: 'user', content })
-  for await (const piece of ask(client.fetch, settings, history)) answer.textContent += piece
-  history.push({ role: 'assistant', content: answer.textContent })
+  const question: Message = { role: 'user', content }
+  for await (const piece of ask(client.fetch, settings, [...history, question])) answer.textContent += piece
+  history.push(question, { role: 'assistant', content: answer.textContent })
   await refresh()
 })
 
-part('close').onclick = run('The provider settles on chain …', async () => {
-  const channel = await openChannel()
-  if (!client || !channel) return
-  const { finalAmount, refund, txHash } = await client.close(channel.channelId)
-  part('refund').textContent = `${refund} USDC`
-  part('kept').textContent = `${finalAmount} USDC`
-  part('transaction').textContent = txHash
-  show('closed', 'opening')
-})
+part('close').onclick = run(
+  'The provider settles on chain …',
+  async () => {
+    const channel = await openChannel()
+    if (!client || !channel) return
+    const { finalAmount, refund, txHash } = await client.close(channel.channelId)
+    part('refund').textContent = `${refund} USDC`
+    part('kept').textContent = `${finalAmount} USDC`
+    part('transaction').textContent = txHash
+    show('closed', 'opening')
+    part('closed-title').focus()
+  },
+  'The provider leaves it to your wallet to close, and you declined. The channel stays open.',
+)
 
 document.addEventListener('visibilitychange', () => {
-  if (client && !document.hidden && part('closed').hidden) void run('', refresh)()
+  if (client && !document.hidden && part('closed').hidden) refresh().catch((error) => complain(error))
 })
 
 /** Does something that somebody waits for: one thing at a time, and what goes wrong is said. */
-function run(progress: string, task: () => Promise<void>) {
+function run(progress: string, task: () => Promise<void>, declined = 'You declined in the wallet.') {
   return async (event?: Event) => {
     event?.preventDefault()
     part('problem').hidden = true
     part('progress').textContent = progress
+    const focused = document.activeElement
     const buttons = [...document.querySelectorAll('button')].filter(({ disabled }) => !disabled)
     for (const button of buttons) button.disabled = true
     try {
       await task()
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error)
-      part('problem').textContent = isDeclined(error)
-        ? 'You declined in the wallet. Nothing was signed, and nothing is locked.'
-        : text
-      part('problem').hidden = false
+      complain(error, declined)
     } finally {
       part('progress').textContent = ''
       for (const button of buttons) button.disabled = false
+      // A button that is disabled loses the focus.
+      if (document.activeElement === document.body && focused instanceof HTMLElement) focused.focus()
     }
   }
+}
+
+function complain(error: unknown, declined?: string): void {
+  const text = error instanceof Error ? error.message : String(error)
+  part('problem').textContent = (isDeclined(error) && declined) || text
+  part('problem').hidden = false
 }
 
 /** Adds a message; returns where its text goes. What it cost comes beneath. */

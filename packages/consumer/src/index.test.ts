@@ -17,6 +17,7 @@ test('what is exported', () => {
     'getChannelBalance',
     'getGaslessOpen',
     'getUsdcBalance',
+    'headersWire',
     'indexedDbStore',
     'localAccount',
     'memoryStore',

@@ -36,8 +36,10 @@ const offerNames = {
 /** Header names that browsers may send to a provider. */
 export const corsAllowed: readonly string[] = [
   'Content-Type',
+  'Accept-Payment',
   'Authorization',
   'Idempotency-Key',
+  'Payment-Authorization',
   request,
   ...names.voucher,
 ]

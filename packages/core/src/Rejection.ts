@@ -27,6 +27,8 @@ export type Rejection = {
   code: Code
   /** For people; never the text of an exception. */
   message: string
+  /** Where the same payment may be taken in a moment. */
+  isPassing?: boolean
   /** With `insufficient_funds` and `voucher_required`: this request's quote, in base units. */
   required?: bigint
   /** With `insufficient_funds`: what the voucher leaves for this request, in base units. */

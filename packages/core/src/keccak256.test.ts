@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import fc from 'fast-check'
 import { bytesToHex, keccak256 as portable } from 'viem'
 import { expect, test } from 'vitest'
+import { keccak256 as inBrowsers } from './keccak256.browser.ts'
 import { accelerated, keccak256 } from './keccak256.ts'
 
 const bytes = (length: number) => Uint8Array.from({ length }, (_, index) => (index * 251 + length) % 256)
@@ -27,6 +28,7 @@ test('anything, in any order, hashes as viem does it', () => {
     fc.property(fc.uint8Array({ maxLength: 1_000 }), (message) => {
       const before = message.slice()
       expect(bytesToHex(keccak256(message))).toBe(portable(message))
+      expect(inBrowsers(message)).toEqual(keccak256(message))
       expect(message).toEqual(before)
     }),
     { numRuns: 500 },

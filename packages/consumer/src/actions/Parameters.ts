@@ -5,6 +5,7 @@ import {
   type Chain,
   type Client,
   defineChain,
+  type Hash,
   type Hex,
   type LocalAccount,
 } from 'viem'
@@ -50,6 +51,8 @@ export type WriteParameters = SignParameters & {
   publicClient?: Client | undefined
   /** How long to wait for the receipt, in milliseconds; three minutes by default. */
   timeout?: number | undefined
+  /** Hears the transaction's hash once it is sent, before its receipt is waited for. */
+  onSent?: ((hash: Hash) => void | Promise<void>) | undefined
 }
 
 /**

@@ -213,6 +213,17 @@ export function openedIn(
  * contains the consumer's counter of direct opens, which this opening and maybe later ones have raised.
  */
 async function openingOf(reader: Client, id: Hex, terms: Terms): Promise<Channel.Opening> {
+  // A node that is a block behind the one with the receipt still has the old counter.
+  for (let tries = 1; ; tries++) {
+    const opening = await findOpening(reader, id, terms)
+    if (opening) return opening
+    if (tries === 5) break
+    await new Promise((resolve) => setTimeout(resolve, reader.pollingInterval / 2))
+  }
+  throw wrongContract(terms.deployment, `reported the channel id ${id}, which is not the id of these terms`)
+}
+
+async function findOpening(reader: Client, id: Hex, terms: Terms): Promise<Channel.Opening | undefined> {
   const { deployment, consumer, provider, amount, duration, signer = zeroAddress } = terms
   const counter = await readContract(reader, {
     address: deployment.contract,
@@ -225,7 +236,7 @@ async function openingOf(reader: Client, id: Hex, terms: Terms): Promise<Channel
     const opening = { ...plain, signer }
     if (Channel.computeId(deployment, opening) === id) return opening
   }
-  throw wrongContract(deployment, `reported the channel id ${id}, which is not the id of these terms`)
+  return undefined
 }
 
 /** How many openings of the same account between a receipt and the look at the counter are allowed for. */

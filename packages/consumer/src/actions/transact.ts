@@ -63,6 +63,7 @@ export async function transact(client: Client, parameters: WriteParameters, call
     throw ContractError.fromRevert(error, context)
   }
 
+  await parameters.onSent?.(hash)
   const receipt = await receiptOf(reader, hash, parameters.timeout)
   if (receipt.status !== 'success') {
     const cause = await simulateContract(reader, {

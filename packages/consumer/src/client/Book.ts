@@ -25,11 +25,23 @@ export type Page = View & {
 export type Book = {
   /** @throws What `decide` throws; `store_unavailable` when nothing could be written. */
   step<result>(decide: (page: Page) => result): Promise<result>
-  /** As of the last step. */
+  /**
+   * Writes down what has happened already, whether or not the store works now: where it fails, `decide` is called again, as
+   * `late`, before the next steps. What was meant to be written may have been, then.
+   *
+   * @throws What `decide` throws.
+   */
+  note(decide: (page: Page, late: boolean) => void): Promise<void>
+  /** As of the last step that succeeded. */
   view: View
 }
 
-type Job = { run(page: Page): void; settle(failure?: unknown): void }
+type Job = {
+  run(page: Page): void
+  settle(failure?: unknown): void
+  /** What becomes of it when nothing can be written. */
+  fail(error: unknown): void
+}
 type Drafts = Map<string, unknown>
 
 /** @param prefix What all its keys begin with; other keys of the store are others' business. */
@@ -37,6 +49,8 @@ export function createBook(store: ClientStore, prefix: string): Book {
   const known = new Map<Kind, Map<string, unknown>>()
   let revision = 0
   let waiting: Job[] = []
+  /** What the store failed to take, and has to. */
+  let late: Job[] = []
   let isRunning = false
 
   function kindOf(kind: Kind): Map<string, unknown> {
@@ -97,8 +111,10 @@ export function createBook(store: ClientStore, prefix: string): Book {
   async function write(jobs: readonly Job[]): Promise<void> {
     const failures = new Map<Job, unknown>()
     let drafts: Drafts = new Map()
+    const since = revision
     try {
-      revision = await store.step(revision, (changes) => {
+      revision = await store.step(since, (changes) => {
+        if (since === 0) known.clear()
         for (const change of changes) learn(change)
         drafts = decide(jobs, failures)
         return [...drafts].map(([name, record]) => ({
@@ -108,10 +124,9 @@ export function createBook(store: ClientStore, prefix: string): Book {
       })
     } catch (cause) {
       // Whether it was written is open: the next step reads everything anew.
-      known.clear()
       revision = 0
       const error = unavailable(cause)
-      for (const job of jobs) job.settle(error)
+      for (const job of jobs) job.fail(error)
       return
     }
     for (const [name, record] of drafts) {
@@ -131,7 +146,8 @@ export function createBook(store: ClientStore, prefix: string): Book {
     // Steps that are called in the same turn go together.
     await Promise.resolve()
     while (waiting.length > 0) {
-      const jobs = waiting
+      const jobs = [...late, ...waiting]
+      late = []
       waiting = []
       await write(jobs)
     }
@@ -147,7 +163,24 @@ export function createBook(store: ClientStore, prefix: string): Book {
             result = decide(page)
           },
           settle: (...failure) => (failure.length > 0 ? reject(failure[0]) : resolve(result)),
+          fail: reject,
         })
+        run()
+      })
+    },
+    note(decide) {
+      return new Promise((resolve, reject) => {
+        let isLate = false
+        const job: Job = {
+          run: (page) => decide(page, isLate),
+          settle: (...failure) => (failure.length > 0 ? reject(failure[0]) : resolve()),
+          fail() {
+            isLate = true
+            late.push(job)
+            resolve()
+          },
+        }
+        waiting.push(job)
         run()
       })
     },

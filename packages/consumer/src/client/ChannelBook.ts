@@ -3,7 +3,7 @@ import { type Address, type Hex, isAddressEqual } from 'viem'
 import { nextNonce } from '../nonce.ts'
 import type { Book, Page, View } from './Book.ts'
 import * as Limits from './Limits.ts'
-import type { ChannelRecord, Flight, SessionRecord } from './records.ts'
+import { type ChannelRecord, type Flight, type OpeningRecord, type SessionRecord, wireOf } from './records.ts'
 import * as Spent from './Spent.ts'
 import * as Tally from './Tally.ts'
 
@@ -29,6 +29,15 @@ export type Answered = {
   total: bigint
   /** It was given before: then it says nothing of its own cost. */
   isRepeat: boolean
+}
+
+/** What is known of a channel that comes into the book. */
+type Entry = {
+  origin: string
+  duration: bigint
+  session?: SessionRecord | undefined
+  tally: Tally.Tally
+  state: 'open' | 'retired'
 }
 
 /** How long a client vouches for its requests under way before it has to do so again, in milliseconds. */
@@ -58,6 +67,9 @@ export function createChannelBook(options: {
   const seconds = () => BigInt(Math.floor(now() / 1_000))
   const list = (view: View = book.view) => [...view.list('channel')]
   const find = (channelId: Hex, view: View = book.view) => view.get('channel', channelId)
+  /** A channel of an origin that is not closed: all of them have one provider and one wire. */
+  const openedAt = (origin: string, view?: View) =>
+    list(view).find((record) => record.origin === origin && record.state !== 'closed')
 
   function get(channelId: Hex, view?: View): ChannelRecord {
     const record = find(channelId, view)
@@ -74,7 +86,7 @@ export function createChannelBook(options: {
   function current(page: Page, channelId: Hex): ChannelRecord {
     const record = get(channelId, page)
     const over = Object.entries(record.flights).filter(
-      ([, flight]) => flight.client !== client && flight.until < now(),
+      ([, flight]) => flight.client !== client && isOver(flight, now()),
     )
     let { tally } = record
     const flights = { ...record.flights }
@@ -123,14 +135,21 @@ export function createChannelBook(options: {
     return { ...record, tally: { ...record.tally, lost: lost - quote, inFlight: inFlight + quote } }
   }
 
-  /** Writes down how a request ended. */
-  function end(slip: Slip, settle: (tally: Tally.Tally) => Tally.Tally): Promise<void> {
-    return book.step((page) => {
+  /** Writes down how a request ended, and tells what was delivered by it. A store that fails then gets it with the next step. */
+  async function end(slip: Slip, settle: (tally: Tally.Tally) => Tally.Tally): Promise<bigint> {
+    const { tally: known } = get(slip.channelId)
+    let delivered = settle(known).delivered - known.delivered
+    await book.note((page, late) => {
+      if (late && !get(slip.channelId, page).flights[slip.id]) return
       const record = land(page, slip)
       const tally = settle(record.tally)
-      Spent.add(page, now(), { charged: tally.charged - record.tally.charged })
+      // What the provider got in all is counted, once that is known.
+      const isCounted = record.finalAmount !== undefined
+      if (!isCounted) Spent.add(page, now(), { charged: tally.charged - record.tally.charged })
       put(page, { ...record, tally })
+      delivered = tally.delivered - record.tally.delivered
     })
+    return delivered
   }
 
   /** Whether a channel has time left before its provider stops serving it. */
@@ -144,6 +163,33 @@ export function createChannelBook(options: {
       .filter((record) => record.origin === origin && record.state === 'open' && isTimely(record))
       .filter(({ tally }) => Tally.remaining(tally) >= quote)
       .sort((a, b) => (a.expiry < b.expiry ? -1 : 1))
+  }
+
+  /** Takes a channel in. Of one that is in already, what wasn't known of it: its origin, or its key. */
+  function enter(page: Page, channel: Channel.Channel, to: Entry): ChannelRecord {
+    const known = find(channel.id, page)
+    const { origin, duration, session, tally, state } = to
+    if (known && (known.state === 'closed' || origin === '')) return known
+    if (known && known.origin !== '') {
+      return session && !known.session ? put(page, { ...known, session, state }) : known
+    }
+    return put(page, {
+      channelId: channel.id,
+      chainId: deployment.chainId,
+      contract: deployment.contract,
+      consumer,
+      provider: channel.provider,
+      origin,
+      expiry: channel.expiry,
+      duration,
+      state,
+      tally,
+      flights: {},
+      knownAt: known?.knownAt ?? now(),
+      nonce: known?.nonce,
+      ...(session && { session }),
+      wire: openedAt(origin, page)?.wire,
+    })
   }
 
   function change(channelId: Hex, to: Partial<ChannelRecord>): Promise<void> {
@@ -160,43 +206,40 @@ export function createChannelBook(options: {
     find: (channelId: Hex): ChannelRecord | undefined => find(channelId),
     list: (): ChannelRecord[] => list(),
 
+    /** Takes a channel in that an opening has led to. */
     add(
       channel: Channel.Channel,
-      to: {
-        origin: string
-        duration: bigint
-        session?: SessionRecord | undefined
-        tally?: Tally.Tally
-        state?: ChannelRecord['state']
-      },
+      to: { origin: string; duration: bigint; session?: SessionRecord | undefined },
     ): Promise<ChannelRecord> {
-      const { origin, duration, session, tally = Tally.start(channel.deposit) } = to
-      const { state = origin === '' ? 'retired' : 'open' } = to
       return book.step((page) => {
-        page.remove('opening', origin)
-        return (
-          find(channel.id, page) ??
-          put(page, {
-            channelId: channel.id,
-            chainId: deployment.chainId,
-            contract: deployment.contract,
-            consumer,
-            provider: channel.provider,
-            origin,
-            expiry: channel.expiry,
-            duration,
-            state,
-            tally,
-            flights: {},
-            nonce: undefined,
-            ...(session && { session }),
-          })
-        )
+        page.remove('opening', to.origin)
+        return enter(page, channel, { ...to, tally: Tally.start(channel.deposit), state: 'open' })
+      })
+    },
+    /**
+     * Takes a channel in that was found on the chain, or binds one to an origin that was found before; unless it may be that of
+     * an opening under way, whose client knows more of it.
+     */
+    async adopt(channel: Channel.Channel, to: Entry): Promise<void> {
+      await book.step((page) => {
+        const openings = [...page.list('opening')]
+        if (!openings.some((opening) => leadsTo(opening, channel))) enter(page, channel, to)
       })
     },
     /** Whom an origin is bound to: the provider of its channels that are not closed. */
-    providerOf(origin: string): Address | undefined {
-      return list().find((record) => record.origin === origin && record.state !== 'closed')?.provider
+    providerOf: (origin: string): Address | undefined => openedAt(origin)?.provider,
+    /** The name of the wire that an origin's vouchers go through, where there are any. */
+    wireOf(origin: string): string | undefined {
+      const record = openedAt(origin)
+      return record && wireOf(record)
+    },
+    /** The origin was paid in another way than before. */
+    setWire(origin: string, wire: string): Promise<void> {
+      return book.step((page) => {
+        for (const record of list(page)) {
+          if (record.origin === origin && record.state !== 'closed') put(page, { ...record, wire })
+        }
+      })
     },
     /** What a provider holds of deposits or has kept, without what it delivered, and what may be on its way to it. */
     committedTo(provider: Address, view: View = book.view): bigint {
@@ -209,6 +252,13 @@ export function createChannelBook(options: {
       for (const opening of view.list('opening')) {
         if (isAddressEqual(opening.provider, provider)) sum += opening.amount
       }
+      return sum
+    },
+    /** What is locked with all providers: deposits without what was charged, and those that are on their way. */
+    locked(view: View = book.view): bigint {
+      let sum = 0n
+      for (const { state, tally } of list(view)) if (state !== 'closed') sum += tally.deposit - tally.charged
+      for (const { amount } of view.list('opening')) sum += amount
       return sum
     },
     /** The channels that a request of this price has room on. */
@@ -247,7 +297,7 @@ export function createChannelBook(options: {
       required: bigint,
     ): Promise<Slip | 'unbelievable' | 'undelivered' | 'exhausted'> {
       return book.step((page) => {
-        const record = current(page, slip.channelId)
+        const record = land(page, slip)
         const result = Tally.reconcile(record.tally, slip.quote, quote, required, limits.undelivered)
         if (typeof result === 'string') return result
         return promise(page, record, { ...result, id: slip.id, quote })
@@ -274,8 +324,8 @@ export function createChannelBook(options: {
         return promise(page, record, { ...reserved, id: slip.id, quote: slip.quote + by })
       })
     },
-    /** The answer came and told its cost. */
-    settle(slip: Slip, { cost, total, isRepeat }: Answered): Promise<void> {
+    /** The answer came and told its cost. Resolves with what of that is believed. */
+    settle(slip: Slip, { cost, total, isRepeat }: Answered): Promise<bigint> {
       return end(slip, (tally) =>
         isRepeat
           ? Tally.settleRepeat(tally, slip.quote, total, limits.undelivered)
@@ -283,11 +333,17 @@ export function createChannelBook(options: {
       )
     },
     /** It may have been charged; nobody said so. */
-    lose: (slip: Slip): Promise<void> => end(slip, (tally) => Tally.lose(tally, slip.quote)),
+    async lose(slip: Slip): Promise<void> {
+      await end(slip, (tally) => Tally.lose(tally, slip.quote))
+    },
     /** The caller left a stream after something had come of it. */
-    leave: (slip: Slip): Promise<void> => end(slip, (tally) => Tally.leave(tally, slip.quote)),
+    async leave(slip: Slip): Promise<void> {
+      await end(slip, (tally) => Tally.leave(tally, slip.quote))
+    },
     /** It was refused or never sent. */
-    release: (slip: Slip): Promise<void> => end(slip, (tally) => Tally.release(tally, slip.quote)),
+    async release(slip: Slip): Promise<void> {
+      await end(slip, (tally) => Tally.release(tally, slip.quote))
+    },
     /** Whether this client has requests under way. */
     hasFlights: (): boolean =>
       list().some(({ flights }) => Object.values(flights).some((flight) => flight.client === client)),
@@ -313,22 +369,56 @@ export function createChannelBook(options: {
         if (record.session) put(page, { ...record, session: { ...record.session, isKnown } })
       })
     },
-    /** Takes a channel out that is to be found anew. */
-    forget: (channelId: Hex): Promise<void> => book.step((page) => page.remove('channel', channelId)),
     setState: (channelId: Hex, state: 'open' | 'retired'): Promise<void> => change(channelId, { state }),
     /** Gives a channel up because its provider refuses it. */
     setRefused: (channelId: Hex, refused: string): Promise<void> =>
-      change(channelId, { state: 'retired', refused }),
-    setClosed(channelId: Hex, finalAmount: bigint | undefined): Promise<void> {
+      change(channelId, { state: 'retired', refused, refusedAt: now() }),
+    /** The node doesn't find it since then, or finds it. */
+    setAbsent: (channelId: Hex, absent: ChannelRecord['absent']): Promise<void> => change(channelId, { absent }),
+    /**
+     * A channel is gone from the chain. How it ended may not be known; then its key is kept, for it may be there after all.
+     *
+     * @param refused The code that its provider refused it with.
+     * @returns The channel as it was; `undefined` when all that was known before.
+     */
+    setClosed(
+      channelId: Hex,
+      finalAmount: bigint | undefined,
+      refused?: string,
+    ): Promise<ChannelRecord | undefined> {
       return book.step((page) => {
         const record = current(page, channelId)
-        if (record.state === 'closed') return
+        if (record.state === 'closed' && (record.finalAmount ?? finalAmount) === record.finalAmount) return
         Spent.add(page, now(), { charged: (finalAmount ?? record.tally.charged) - record.tally.charged })
-        put(page, { ...record, state: 'closed', finalAmount, session: undefined })
+        put(page, {
+          ...record,
+          ...{ state: 'closed', finalAmount, absent: undefined },
+          ...(finalAmount !== undefined && { session: undefined }),
+          ...(refused !== undefined && { refused, refusedAt: now() }),
+        })
+        return record
+      })
+    },
+    /** A channel that was thought to be closed is on the chain. */
+    reopen(channelId: Hex, state: 'open' | 'retired'): Promise<void> {
+      return book.step((page) => {
+        const record = current(page, channelId)
+        if (record.state === 'closed' && record.finalAmount === undefined) put(page, { ...record, state })
       })
     },
     isTimely,
   }
+}
+
+/** Whether nobody vouches for a request any more. A clock that was far ahead has not vouched for longer than others. */
+function isOver({ until }: Flight, now: number): boolean {
+  return until < now || until > now + 2 * flightTime
+}
+
+/** Whether an opening may be that of a channel. An id is foreseen, and may come out otherwise. */
+function leadsTo({ provider, amount, channelId }: OpeningRecord, channel: Channel.Channel): boolean {
+  if (channelId === channel.id) return true
+  return isAddressEqual(provider, channel.provider) && amount === channel.deposit
 }
 
 /** Four fifths are used, and for what was delivered: more will be needed soon. */

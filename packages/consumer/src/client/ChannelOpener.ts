@@ -8,7 +8,7 @@ import {
   SessionKey,
   Usdc,
 } from '@drain/core'
-import { type Address, BaseError, type Hex, HttpRequestError, TimeoutError, zeroAddress } from 'viem'
+import { type Address, BaseError, type Hex, UserRejectedRequestError, zeroAddress } from 'viem'
 import { readContract } from 'viem/actions'
 import { approveUsdc } from '../actions/approveUsdc.ts'
 import { getAllowance } from '../actions/getAllowance.ts'
@@ -24,7 +24,7 @@ import type { ChannelSigner } from './ChannelSigner.ts'
 import { findOpened } from './findOpened.ts'
 import type { GoneChannels } from './goneChannels.ts'
 import * as Limits from './Limits.ts'
-import type { Leases } from './leases.ts'
+import type { Leases, Turn } from './leases.ts'
 import { openingTerms } from './openingTerms.ts'
 import type { Terms } from './PriceList.ts'
 import type { ChannelRecord, OpeningRecord } from './records.ts'
@@ -53,6 +53,22 @@ export type Wish = {
 /** See {@link createChannelOpener}. */
 export type ChannelOpener = ReturnType<typeof createChannelOpener>
 
+/** What an opening begins with, in its turn. */
+type Started = {
+  origin: string
+  provider: Address
+  amount: bigint
+  duration: bigint
+  key: { address: Address; sealed: string } | undefined
+  turn: Turn
+}
+
+/** How long after its last moment an authorization is taken to be void, in seconds. */
+const afterExpiry = 60n
+
+/** How long a channel counts as new, in milliseconds. */
+const newFor = 3_600_000
+
 /** How long to wait before an opening in advance is tried again, in milliseconds. */
 const restAfterFailure = 60_000
 
@@ -67,7 +83,7 @@ export function createChannelOpener(options: {
   signer: ChannelSigner
   book: Book
   channels: ChannelBook
-  goneChannels: Pick<GoneChannels, 'closeRefused' | 'closeExpired'>
+  goneChannels: Pick<GoneChannels, 'closeRefused' | 'closeExpired' | 'assertFewRefused'>
   leases: Leases
   limits: Limits.Limits
   gasless: boolean
@@ -91,12 +107,15 @@ export function createChannelOpener(options: {
     return opening
   }
 
-  /** @param enough How many channels with room make another one needless. */
+  /**
+   * One at a time for each origin. Origins don't wait for each other, but for the wallet's transactions: what one has locked
+   * meanwhile counts for the limits of all, since an opening is written down before it is sent.
+   *
+   * @param enough How many channels with room make another one needless.
+   */
   async function open(need: Need, wish: Wish, enough: number): Promise<ChannelRecord> {
     const { origin, provider, quote } = need
-    // One at a time in the wallet too: openings share one allowance, and each takes exactly what was approved for it.
-    // They share the limit per provider as well: what another origin has opened meanwhile counts.
-    return leases.exclusively('wallet', async () => {
+    return leases.exclusively(`opening ${origin}`, async (turn) => {
       // Another process may have opened one while this one waited for its turn.
       const usable = channels.usable(origin, quote)
       if (usable[0] && usable.length >= enough) return usable[0]
@@ -105,27 +124,26 @@ export function createChannelOpener(options: {
         const resolved = await resolve(earlier, need)
         if (resolved) return resolved
       }
-      assertNoneUnused(origin, quote)
+      assertClock(origin, quote)
       Limits.assertDay(limits, Spent.today(book.view, now()), quote)
       await goneChannels.closeRefused(origin)
+      if (enough !== Number.POSITIVE_INFINITY) goneChannels.assertFewRefused(origin)
       // Deposits that can be taken back leave room for the next one.
       if (channels.committedTo(provider) + limits.perChannel > limits.perProvider) {
         await goneChannels.closeExpired(provider)
       }
-      return begin(need, wish)
+      return begin(need, wish, turn)
     })
   }
 
-  async function begin(need: Need, wish: Wish): Promise<ChannelRecord> {
+  async function begin(need: Need, wish: Wish, turn: Turn): Promise<ChannelRecord> {
     const { origin, provider, quote, terms } = need
     const isGasless =
       (wish.gasless ?? options.gasless) &&
       need.canRelay &&
       Deployment.has(deployment, 'openWithAuthorization')
-    const committed = channels.committedTo(provider)
     const { deposit: amount, duration } = openingTerms({
-      ...{ quote, limits, committed, terms: terms() },
-      wish,
+      ...{ quote, limits, wish, terms: terms(), committed: channels.committedTo(provider) },
       relayed: isGasless,
     })
     // Wallets that ask before each signature would ask for each voucher: a key of the channel signs them.
@@ -135,36 +153,62 @@ export function createChannelOpener(options: {
     assertBalance(await getUsdcBalance(publicClient, { deployment, account }), amount, consumer)
     const deposit = { kind: 'deposit' as const, origin, provider, amount: Usdc.format(amount), duration }
     await Limits.assertConfirmed(limits, deposit)
-    const opening: OpeningRecord = { origin, provider, amount, duration, begunAt: now() }
-    return isGasless ? openGasless(opening, key) : openDirectly(opening, key)
+    const opening: Started = { origin, provider, amount, duration, key, turn }
+    return isGasless ? openGasless(opening) : openDirectly(opening)
+  }
+
+  /**
+   * Writes an opening down before anything of it leaves this process. Others may have opened while this client waited for its
+   * user or slept: the limits are judged anew, in the same step.
+   *
+   * @throws {LimitExceededError | DrainError} `opening_overtaken`
+   */
+  function writeFirst(opening: OpeningRecord, turn: Turn): Promise<void> {
+    return book.step((page) => {
+      const { origin, provider, amount } = opening
+      if (!turn.isMine(page) || page.get('opening', origin)) {
+        throw new DrainError(
+          'opening_overtaken',
+          `Another client of this wallet opens a channel at ${origin}.`,
+          {
+            action: 'Nothing was sent. Try again: its channel can be used.',
+          },
+        )
+      }
+      Limits.assertProvider(limits, channels.committedTo(provider, page), amount)
+      Limits.assertLocked(limits, channels.locked(page), amount)
+      page.put('opening', origin, opening)
+    })
   }
 
   // --- with a transaction of the wallet's own
 
-  async function openDirectly(
-    opening: OpeningRecord,
-    key: { address: Address; sealed: string } | undefined,
-  ): Promise<ChannelRecord> {
-    const { origin, provider, amount, duration } = opening
-    const { channelId, proof } = await expect(opening, key?.address)
-    const session = key && proof && { ...key, proof }
-    const begun = { ...opening, ...(channelId && { channelId }), ...(session && { session }) }
-    await approve(amount)
-    await write(begun)
-    try {
-      const opened = await openApproved({ provider, amount, duration, signer: key?.address })
-      const record = await add(
-        origin,
-        opened.channel,
-        duration,
-        key && opened.proof && { ...key, proof: opened.proof },
-      )
-      return record
-    } catch (error) {
-      if (error instanceof TransactionPendingError) await write({ ...begun, hash: error.transactionHash })
-      else if (!isOutcomeOpen(error)) await forget(origin)
-      throw error
-    }
+  /** One at a time in the wallet: openings share one allowance, and each takes exactly what was approved for it. */
+  function openDirectly(started: Started): Promise<ChannelRecord> {
+    const { origin, provider, amount, duration, key, turn } = started
+    return leases.exclusively('wallet', async () => {
+      const { channelId, proof } = await expect(started)
+      const session = key && proof && { ...key, proof }
+      await approve(amount)
+      const begun: OpeningRecord = {
+        ...{ origin, provider, amount, duration, begunAt: now() },
+        ...(channelId && { channelId }),
+        ...(session && { session }),
+      }
+      await writeFirst(begun, turn)
+      try {
+        const opened = await openApproved({
+          ...{ provider, amount, duration, signer: key?.address },
+          onSent: (hash) => write({ ...begun, hash }),
+        })
+        const { channel, proof: shown } = opened
+        return await add(origin, channel, duration, key && shown && { ...key, proof: shown })
+      } catch (error) {
+        // What may have been sent stays written down: the next call finds out what became of it.
+        if (isRefused(error)) await forget(origin)
+        throw error
+      }
+    })
   }
 
   /** Another process with the same wallet and another store may use up the allowance in between. */
@@ -173,6 +217,7 @@ export function createChannelOpener(options: {
     amount: bigint
     duration: bigint
     signer: Address | undefined
+    onSent: (hash: Hex) => Promise<void>
   }): Promise<openChannel.ReturnValue> {
     for (let tries = 1; ; tries++) {
       try {
@@ -190,10 +235,12 @@ export function createChannelOpener(options: {
   }
 
   /** The id that the next direct opening will get, unless another process opens before it. */
-  async function expect(
-    { provider, amount, duration }: OpeningRecord,
-    signerAddress: Address | undefined,
-  ): Promise<{ channelId?: Hex; proof?: Hex }> {
+  async function expect({
+    provider,
+    amount,
+    duration,
+    key,
+  }: Started): Promise<{ channelId?: Hex; proof?: Hex }> {
     if (deployment.channelIds !== 'opening') return {}
     const nonce = await readContract(publicClient, {
       address: deployment.contract,
@@ -202,32 +249,34 @@ export function createChannelOpener(options: {
       args: [consumer],
     })
     const plain = Channel.directOpening({ consumer, provider, amount, duration, nonce })
-    const opening = { ...plain, signer: signerAddress ?? zeroAddress }
+    const opening = { ...plain, signer: key?.address ?? zeroAddress }
     const channelId = Channel.computeId(deployment, opening)
-    return { channelId, ...(signerAddress && { proof: signer.proofOf(opening, 'direct') }) }
+    return { channelId, ...(key && { proof: SessionKey.encodeProof(opening, 'direct') }) }
   }
 
   // --- with an authorization that the provider sends
 
-  async function openGasless(
-    opening: OpeningRecord,
-    key: { address: Address; sealed: string } | undefined,
-  ): Promise<ChannelRecord> {
-    const { provider, amount, duration } = opening
+  async function openGasless({
+    origin,
+    provider,
+    amount,
+    duration,
+    key,
+    turn,
+  }: Started): Promise<ChannelRecord> {
     const signed = await signGaslessOpen(client, {
       ...wallet.parameters,
       ...{ provider, amount, duration, signer: key?.address },
     })
     const { open, channelId, proof } = signed
     const begun: OpeningRecord = {
-      ...opening,
-      channelId,
+      ...{ origin, provider, amount, duration, begunAt: now(), channelId },
       ...(key && proof && { session: { ...key, proof } }),
       authorization: GaslessOpen.toJson(open),
       validBefore: open.validBefore,
     }
     // Before it leaves this process: whoever has it can lock the deposit.
-    await write(begun)
+    await writeFirst(begun, turn)
     return relay(begun, open)
   }
 
@@ -259,8 +308,10 @@ export function createChannelOpener(options: {
       const open = GaslessOpen.fromJson(opening.authorization)
       const found = await getGaslessOpen(publicClient, { deployment, open })
       if (found.status === 'opened') return add(origin, found.channel, duration, session)
-      if (found.status === 'valid' && need) return relay(opening, open)
-      if (found.status === 'valid') throw unresolved(opening, Number(open.validBefore) * 1_000)
+      // A node that says another time or state than it is must not have a second one signed while the first is good.
+      const isOver = found.status !== 'valid' && now() >= Number(open.validBefore + afterExpiry) * 1_000
+      if (!isOver && need) return relay(opening, open)
+      if (!isOver) throw unresolved(opening, Number(open.validBefore + afterExpiry) * 1_000)
     } else {
       const found = await findOpened(wallet, opening, now())
       if (found === 'pending') throw unresolved(opening, opening.begunAt + patience)
@@ -288,12 +339,14 @@ export function createChannelOpener(options: {
     return record
   }
 
-  /** A fresh channel that can't be used says that something is wrong which another channel would not mend. */
-  function assertNoneUnused(origin: string, quote: bigint): void {
+  /** A channel that is new and can't be used says that something is wrong which another channel would not mend. */
+  function assertClock(origin: string, quote: bigint): void {
     const unused = channels
       .list()
       .find(({ origin: one, state, tally }) => one === origin && state === 'open' && tally.signed === 0n)
     if (!unused || unused.tally.deposit < quote || channels.isTimely(unused)) return
+    const age = now() - (unused.knownAt ?? 0)
+    if (age < 0 || age > newFor) return
     const expiry = new Date(Number(unused.expiry) * 1_000).toISOString()
     throw new DrainError(
       'clock_differs',
@@ -316,9 +369,13 @@ export function createChannelOpener(options: {
       openOnce(need, {}, 2).catch(() => restUntil.set(origin, now() + restAfterFailure))
     },
     /** Opens a channel because the caller wants it. */
-    open: (need: Need, wish: Wish): Promise<ChannelRecord> => openOnce(need, wish, Number.POSITIVE_INFINITY),
+    async open(need: Need, wish: Wish): Promise<ChannelRecord> {
+      // One that runs for somebody else has other terms.
+      while (openings.has(need.origin)) await openings.get(need.origin)?.catch(() => {})
+      return openOnce(need, wish, Number.POSITIVE_INFINITY)
+    },
     resolve: (opening: OpeningRecord): Promise<ChannelRecord | undefined> =>
-      leases.exclusively('wallet', () => resolve(opening)),
+      leases.exclusively(`opening ${opening.origin}`, () => resolve(opening)),
   }
 }
 
@@ -334,11 +391,24 @@ function unresolved({ origin, hash }: OpeningRecord, until: number): DrainError 
   )
 }
 
-/** Whether a transaction may have been sent although an error came back. */
-function isOutcomeOpen(error: unknown): boolean {
-  const isNetwork = (cause: unknown) => cause instanceof HttpRequestError || cause instanceof TimeoutError
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof BaseError && cause.walk(isNetwork)) return true
+/**
+ * Whether an error says for sure that nothing was sent, or that what was sent has failed. Of a node's other answers nobody knows
+ * what happened before.
+ */
+function isRefused(error: unknown): boolean {
+  if (error instanceof BaseError) {
+    return error.walk((cause) => cause instanceof UserRejectedRequestError) !== null
   }
-  return false
+  return error instanceof DrainError && refusals.has(error.code)
 }
+
+const refusals = new Set([
+  'insufficient_gas',
+  'insufficient_balance',
+  'insufficient_allowance',
+  'transaction_reverted',
+  'feature_unavailable',
+  'invalid_format',
+  'invalid_amount',
+  'invalid_duration',
+])

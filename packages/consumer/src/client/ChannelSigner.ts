@@ -1,6 +1,6 @@
-import { type ChannelRequest, SessionKey, type Voucher } from '@drain/core'
+import type { ChannelRequest, Voucher } from '@drain/core'
 import { localAccount } from '@drain/keys'
-import { type Account, type Address, bytesToHex, type Hex, hexToBytes, type LocalAccount } from 'viem'
+import { type Account, type Address, bytesToHex, hexToBytes, type LocalAccount } from 'viem'
 import { generatePrivateKey } from 'viem/accounts'
 import { signChannelRequest } from '../actions/signChannelRequest.ts'
 import { signVoucher } from '../actions/signVoucher.ts'
@@ -62,8 +62,5 @@ export function createChannelSigner({ wallet, store }: { wallet: Wallet; store: 
       const parameters = { ...wallet.parameters, channelId, action, deadline }
       return signChannelRequest(wallet.client, { ...parameters, session, withProof: session !== undefined })
     },
-    /** What proves a session key to provider and contract. */
-    proofOf: (opening: { duration: bigint; signer: Address; salt: Hex }, kind: 'direct' | 'relayed'): Hex =>
-      SessionKey.encodeProof(opening, kind),
   }
 }

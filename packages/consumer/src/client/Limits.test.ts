@@ -15,6 +15,7 @@ test('reads USDC and durations', () => {
     perChannel: 5_000_000n,
     perProvider: 20_000_000n,
     perDay: 10_000_000n,
+    locked: 25_000_000n,
     undelivered: 1_000_000n,
     duration: 604_800n,
   })
@@ -26,6 +27,7 @@ test('what is not given has a default', () => {
     perChannel: 5_000_000n,
     perProvider: 10_000_000n,
     perDay: 10_000_000n,
+    locked: 25_000_000n,
     undelivered: 150_000n,
     duration: 86_400n,
   })

@@ -14,6 +14,11 @@ export type LimitOptions = {
    * used-up channels block nothing. Twice `perChannel` by default.
    */
   perProvider?: string | undefined
+  /**
+   * The most that may be locked in channels at once, with all providers: their deposits, without what was charged. Five times
+   * `perChannel` by default.
+   */
+  locked?: string | undefined
   /** The most that vouchers may newly promise on one UTC day, to all providers. Twice `perChannel` by default. */
   perDay?: string | undefined
   /**
@@ -48,6 +53,7 @@ export type Limits = {
   perChannel: bigint
   perProvider: bigint
   perDay: bigint
+  locked: bigint
   undelivered: bigint
   duration: bigint
   /** Origins, and addresses in lower case. */
@@ -66,7 +72,7 @@ export function parse(options: LimitOptions | undefined): Limits {
       action: "Pass limits, in USDC, such as { perRequest: '0.05', perChannel: '5', perDay: '10' }.",
     })
   }
-  const { perProvider, perDay, undelivered, duration = '24h' } = given
+  const { perProvider, perDay, locked, undelivered, duration = '24h' } = given
   const perRequest = Usdc.parse(given.perRequest)
   const perChannel = Usdc.parse(given.perChannel)
   return {
@@ -74,6 +80,7 @@ export function parse(options: LimitOptions | undefined): Limits {
     perChannel,
     perProvider: perProvider === undefined ? 2n * perChannel : Usdc.parse(perProvider),
     perDay: perDay === undefined ? 2n * perChannel : Usdc.parse(perDay),
+    locked: locked === undefined ? 5n * perChannel : Usdc.parse(locked),
     undelivered: undelivered === undefined ? 3n * perRequest : Usdc.parse(undelivered),
     duration: Duration.parse(duration),
     providers: given.providers && new Set(given.providers.map(parseProvider)),
@@ -90,6 +97,32 @@ function parseProvider(text: string): string {
     {
       action: "List origins ('https://api.example') and addresses ('0x…').",
     },
+  )
+}
+
+/**
+ * @param committed What the provider holds or has kept already. @param deposit What the next channel adds.
+ * @throws {LimitExceededError}
+ */
+export function assertProvider(limits: Limits, committed: bigint, deposit: bigint): void {
+  if (committed + deposit <= limits.perProvider) return
+  throw new LimitExceededError(
+    'perProvider',
+    `With this the provider would hold ${Usdc.display(committed + deposit)}, the limit per provider is ${Usdc.display(limits.perProvider)}.`,
+    'Close channels of this provider (client.closeAll), or raise limits.perProvider.',
+  )
+}
+
+/**
+ * @param committed What is locked, or on its way there. @param deposit What the next channel adds.
+ * @throws {LimitExceededError}
+ */
+export function assertLocked(limits: Limits, committed: bigint, deposit: bigint): void {
+  if (committed + deposit <= limits.locked) return
+  throw new LimitExceededError(
+    'locked',
+    `This would lock ${Usdc.display(committed + deposit)} in channels at once, the limit is ${Usdc.display(limits.locked)}.`,
+    'Close channels that are not needed (client.close), or raise limits.locked.',
   )
 }
 

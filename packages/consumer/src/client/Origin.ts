@@ -52,7 +52,7 @@ export function assertPriced(
  * @throws {UntrustedProviderError}
  */
 export function assertOffer(
-  offer: Headers.Offer,
+  offer: Headers.Offer & { token?: Address | undefined },
   known: { origin: string; deployment: Deployment.Deployment; provider: Address | undefined },
 ): void {
   const { origin, deployment, provider } = known
@@ -66,6 +66,12 @@ export function assertOffer(
     throw new UntrustedProviderError(
       `${origin} names the contract ${offer.contract}, this client knows ${deployment.contract}.`,
       'Use a client with that contract’s deployment, if you have checked it.',
+    )
+  }
+  if (offer.token && !isAddressEqual(offer.token, deployment.token)) {
+    throw new UntrustedProviderError(
+      `${origin} wants to be paid in the token ${offer.token}, this client pays in ${deployment.token}.`,
+      'Use a client with that token’s deployment, if you trust the provider.',
     )
   }
   if (provider && !isAddressEqual(offer.provider, provider)) {

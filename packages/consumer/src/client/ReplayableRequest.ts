@@ -12,16 +12,23 @@ export type ReplayableRequest = {
   init(overrides: { headers: Headers; redirect: RequestRedirect }): RequestInit
 }
 
-/** Takes what `fetch` takes. Bodies that can be read only once are read into memory. */
+/** Takes what `fetch` takes. Bodies that can be read only once, or are written anew each time, are read into memory. */
 export async function replayable(
   input: RequestInfo | URL,
   init: RequestInit | undefined,
 ): Promise<ReplayableRequest> {
   if (input instanceof Request) return fromRequest(new Request(input, init))
   const { body: given, duplex: _, ...rest } = (init ?? {}) as RequestInit & { duplex?: unknown }
-  const body = isOneTime(given) ? new Uint8Array(await new Response(given).arrayBuffer()) : given
   const method = (init?.method ?? 'GET').toUpperCase()
-  return make(new URL(input, globalThis.location?.href), method, new Headers(init?.headers), body, rest)
+  const headers = new Headers(init?.headers)
+  let body = given
+  if (isOneTime(given)) {
+    const once = new Response(given)
+    const type = once.headers.get(contentType)
+    if (type !== null && !headers.has(contentType)) headers.set(contentType, type)
+    body = new Uint8Array(await once.arrayBuffer())
+  }
+  return make(new URL(input, globalThis.location?.href), method, headers, body, rest)
 }
 
 async function fromRequest(request: Request): Promise<ReplayableRequest> {
@@ -61,8 +68,10 @@ function make(
   }
 }
 
-/** Streams, and the iterables that Node's `fetch` takes. */
-function isOneTime(body: unknown): body is ReadableStream {
+const contentType = 'content-type'
+
+/** Streams, the iterables that Node's `fetch` takes, and forms: these get another boundary whenever they are sent. */
+function isOneTime(body: unknown): body is ReadableStream | FormData {
   if (typeof body !== 'object' || body === null) return false
-  return body instanceof ReadableStream || Symbol.asyncIterator in body
+  return body instanceof ReadableStream || body instanceof FormData || Symbol.asyncIterator in body
 }

@@ -5,7 +5,6 @@ import {
   DrainError,
   Signature,
   UntrustedProviderError,
-  Usdc,
 } from '@drain/core'
 import type { Hash, Hex } from 'viem'
 import { closeChannel } from '../actions/closeChannel.ts'
@@ -15,13 +14,12 @@ import { getChannel } from '../actions/getChannel.ts'
 import { receiptOf } from '../actions/transact.ts'
 import type { ChannelBook } from './ChannelBook.ts'
 import type { ChannelSigner } from './ChannelSigner.ts'
+import { type Closing, type Endings, overcharged } from './endings.ts'
+import { errorWords } from './errorWords.ts'
 import { readJson } from './readJson.ts'
 import type { ChannelRecord } from './records.ts'
 import * as Tally from './Tally.ts'
 import type { Wallet } from './Wallet.ts'
-
-/** How a channel ended; amounts in base units, as the chain has them. */
-export type Closing = { channelId: Hex; finalAmount: bigint; refund: bigint; txHash: Hash }
 
 /** How long the signed request holds, in seconds: short of the 5 minutes allowed, for clocks that differ. */
 const requestAge = 120n
@@ -41,11 +39,11 @@ export function createCloser(options: {
   wallet: Wallet
   signer: ChannelSigner
   book: ChannelBook
-  onClosed: (record: ChannelRecord, closing: Closing) => void
+  endings: Endings
   /** Unix milliseconds. */
   now: () => number
 }): Closer {
-  const { fetch, wallet, signer, book, onClosed, now } = options
+  const { fetch, wallet, signer, book, endings, now } = options
   const { deployment } = wallet
   const seconds = () => BigInt(Math.floor(now() / 1_000))
 
@@ -94,7 +92,7 @@ export function createCloser(options: {
     } catch (error) {
       throw new DrainError('close_failed', `${origin} did not close channel ${channelId}.`, {
         action: 'Try again; after its expiry the same call closes it without the provider.',
-        details: error instanceof Error ? error.message : String(error),
+        details: errorWords(error),
         cause: error,
       })
     }
@@ -107,12 +105,13 @@ export function createCloser(options: {
    */
   async function assertCharged(record: ChannelRecord, finalAmount: bigint): Promise<void> {
     const { channelId, expiry } = record
-    if (finalAmount <= Tally.bound(book.get(channelId).tally)) return
+    const latest = book.get(channelId)
+    if (finalAmount <= Tally.bound(latest.tally)) return
     const { claimed } = await getChannel(wallet.publicClient, { deployment, channelId })
     if (finalAmount <= claimed) return
     const expires = new Date(Number(expiry) * 1_000).toISOString()
     throw overcharged(
-      record,
+      latest,
       finalAmount,
       `Nothing was signed. What it hasn't claimed by ${expires} comes back then: close the channel again after that.`,
     )
@@ -145,41 +144,23 @@ export function createCloser(options: {
       await settleFailure(record, error)
       throw error
     }
-    const { txHash, refund } = done
-    const finalAmount = record.tally.deposit - refund
-    const rightly = Tally.bound(book.get(channelId).tally)
-    await book.setClosed(channelId, finalAmount)
-    const closing = { channelId, finalAmount, refund, txHash }
-    onClosed(record, closing)
-    if (finalAmount > rightly) {
-      throw overcharged(record, finalAmount, `The channel is closed; ${Usdc.display(refund)} came back.`)
-    }
-    return closing
+    return endings.end(channelId, done)
   }
 
   /**
    * After a failed close the channel is what it was, unless it is gone from the chain: a provider closes by itself, too.
    *
    * @throws {ChannelNotFoundError}
+   * @throws {UntrustedProviderError} It has closed it, and took more than it charged.
    */
-  async function settleFailure({ channelId, state }: ChannelRecord, cause: unknown): Promise<void> {
+  async function settleFailure({ channelId, state: before }: ChannelRecord, cause: unknown): Promise<void> {
     // Unless the provider froze it: then it says so to the next request.
-    if (state === 'open') await book.setState(channelId, state)
-    try {
-      await getChannel(wallet.publicClient, { deployment, channelId })
-    } catch (error) {
-      if (!(error instanceof ChannelNotFoundError)) return
-      await book.setClosed(channelId, undefined)
-      throw new ChannelNotFoundError(channelId, cause)
-    }
-  }
-
-  function overcharged({ channelId, origin }: ChannelRecord, finalAmount: bigint, action: string) {
-    const most = Usdc.display(Tally.bound(book.get(channelId).tally))
-    return new UntrustedProviderError(
-      `${origin} takes ${Usdc.display(finalAmount)} for channel ${channelId}, of which at most ${most} was charged.`,
-      action,
-    )
+    if (before === 'open') await book.setState(channelId, before)
+    const state = await endings.settle(channelId).catch((error) => {
+      if (error instanceof UntrustedProviderError) throw error
+      return 'unseen'
+    })
+    if (state === 'closed') throw new ChannelNotFoundError(channelId, cause)
   }
 
   const running = new Map<Hex, Promise<Closing>>()

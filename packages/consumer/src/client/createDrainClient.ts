@@ -5,23 +5,26 @@ import { memoryStore } from '../store/memory.ts'
 import { createBook } from './Book.ts'
 import { createChannelBook, flightTime } from './ChannelBook.ts'
 import { createChannelSigner } from './ChannelSigner.ts'
-import type { Closer, Closing } from './closing.ts'
+import type { Closer } from './closing.ts'
+import type { Closing } from './endings.ts'
+import { hideNodes } from './errorWords.ts'
 import { createEvents, type Events } from './events.ts'
 import { watchExpiry } from './expiry.ts'
 import * as Limits from './Limits.ts'
 import { lazily } from './lazily.ts'
-import { createLeases } from './leases.ts'
 import * as Origin from './Origin.ts'
 import { createSchemePayer, type PaymentScheme } from './PaymentScheme.ts'
 import { createPriceList, type PriceList } from './PriceList.ts'
 import { createPay } from './pay.ts'
 import { createPayingFetch } from './payingFetch.ts'
+import { replayable } from './ReplayableRequest.ts'
 import type { ChannelRecord } from './records.ts'
 import type { RecoverOptions } from './recover.ts'
 import * as Spent from './Spent.ts'
 import * as Tally from './Tally.ts'
 import { createTake } from './take.ts'
 import { createWallet } from './Wallet.ts'
+import { headersWire, type Wire } from './Wire.ts'
 
 export type DrainClientOptions = {
   /** Who pays: an account with a key. Or pass `walletClient`. */
@@ -47,8 +50,21 @@ export type DrainClientOptions = {
   store?: ClientStore | undefined
   /** Opens channels with a signature that the provider sends, where it offers that: the wallet needs no gas. */
   gasless?: boolean | undefined
-  /** Other ways to pay, tried where a 402 makes no offer of a channel. */
+  /**
+   * Other ways for vouchers to cross the wire than the headers, which are asked first. To have them asked later, list
+   * `headersWire` where it is to stand.
+   */
+  wires?: readonly Wire[] | undefined
+  /** Other ways to pay than from a channel: per request. */
   schemes?: readonly PaymentScheme[] | undefined
+  /**
+   * What to take where a 402 offers a channel and one of the `schemes`. `auto`, the default: an open channel with room; else
+   * a new one, unless the route's price times 20 (or times the number of requests paid singly there, if that is more) is below
+   * `openingCost`.
+   */
+  prefer?: 'auto' | 'channel' | 'charge' | undefined
+  /** What opening and closing a channel costs the wallet in gas, in decimal USDC; `'0.01'` by default. */
+  openingCost?: string | undefined
   /** What requests are sent with; the global `fetch` by default. */
   fetch?: typeof globalThis.fetch | undefined
   /** The clock, in Unix milliseconds. */
@@ -122,6 +138,18 @@ export type DrainClient = {
    * @throws {DrainError} `insufficient_gas`, `insufficient_balance`: a channel is to be opened, and the wallet can't.
    */
   fetch: typeof globalThis.fetch
+  /**
+   * Pays for a request that got this 402 by other means, through a wire, and sends it with `fetch`. For other payment clients
+   * that pay from these channels; the 402 itself comes back where the wire finds no offer in it.
+   *
+   * @throws As `fetch` does.
+   */
+  pay(
+    response: Response,
+    input: RequestInfo | URL,
+    init: RequestInit | undefined,
+    by: { wire: Wire; fetch: typeof globalThis.fetch },
+  ): Promise<Response>
   /** Opens a channel in advance, or with terms of the caller's own, within the limits. */
   openChannel(options: OpenOptions): Promise<ClientChannel>
   channels(): Promise<ClientChannel[]>
@@ -173,7 +201,8 @@ export function createDrainClient(options: DrainClientOptions): DrainClient {
   const limits = Limits.parse(options.limits)
   const deployment = findDeployment(options)
   const { account, walletClient, chain, rpcUrl, store = memoryStore(), now = Date.now } = options
-  const { gasless = false, schemes = [] } = options
+  const { gasless = false, prefer = 'auto', openingCost = '0.01' } = options
+  const wires = orderWires(options.wires ?? [])
   const fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init))
   const wallet = createWallet({ account, walletClient, chain, rpcUrl, deployment })
   const consumer = wallet.account.address
@@ -182,25 +211,30 @@ export function createDrainClient(options: DrainClientOptions): DrainClient {
   const prefix = `${deployment.chainId}/${deployment.contract}/${consumer}/`.toLowerCase()
   const records = createBook(store, prefix)
   const book = createChannelBook({ book: records, deployment, consumer, limits, client, now })
-  const leases = createLeases(records, client, now)
   const signer = createChannelSigner({ wallet, store })
   const expiry = watchExpiry({ book, events, now })
   // Most visits open and close nothing: what that takes is loaded when it is needed.
-  const loadCloser = lazily(async () => {
-    const { createCloser } = await import('./closing.ts')
-    return createCloser({
-      ...{ fetch, wallet, signer, book, now },
+  const loadEndings = lazily(async () => {
+    const { createEndings } = await import('./endings.ts')
+    return createEndings({
+      ...{ wallet, book, now },
       onClosed: ({ origin }, closing) => events.emit('closed', { origin, ...describeClosing(closing) }),
     })
+  })
+  const loadCloser = lazily(async () => {
+    const { createCloser } = await import('./closing.ts')
+    return createCloser({ fetch, wallet, signer, book, endings: await loadEndings(), now })
   })
   const closer: Closer = async (channelId) => (await loadCloser())(channelId)
   const loadGoneChannels = lazily(async () => {
     const { createGoneChannels } = await import('./goneChannels.ts')
-    return createGoneChannels({ wallet, book, closer, now })
+    return createGoneChannels({ wallet, book, closer, endings: await loadEndings(), now })
   })
   const loadOpener = lazily(async () => {
     const { createChannelOpener } = await import('./ChannelOpener.ts')
+    const { createLeases } = await import('./leases.ts')
     const goneChannels = await loadGoneChannels()
+    const leases = createLeases(records, client, now)
     return createChannelOpener({
       ...{ fetch, wallet, signer, book: records, channels: book, goneChannels, leases, limits, gasless, now },
       onOpened(record) {
@@ -212,11 +246,13 @@ export function createDrainClient(options: DrainClientOptions): DrainClient {
   })
   const take = createTake(book, loadOpener)
   const pay = createPay({ fetch, signer, book, take, loadGoneChannels, limits, events })
-  const payBy = createSchemePayer({ fetch, book: records, limits, events, now })
+  const schemes = createSchemePayer({
+    ...{ schemes: options.schemes ?? [], fetch, book: records, limits, events, now },
+  })
   const loadRecovery = lazily(async () => {
     const { createRecovery } = await import('./recover.ts')
-    const opener = await loadOpener()
-    return createRecovery({ fetch, wallet, signer, book: records, channels: book, opener, now })
+    const [opener, endings] = [await loadOpener(), await loadEndings()]
+    return createRecovery({ fetch, wallet, signer, book: records, channels: book, opener, endings, now })
   })
   const priceLists = new Map<string, PriceList>()
   // Requests that run for long are vouched for again and again.
@@ -233,8 +269,9 @@ export function createDrainClient(options: DrainClientOptions): DrainClient {
     return list
   }
 
-  const payingFetch = createPayingFetch({
-    ...{ fetch, wallet, book, limits, pay, payBy, schemes, events, pricesOf },
+  const paying = createPayingFetch({
+    ...{ fetch, wallet, book, limits, pay, schemes, wires, events, pricesOf },
+    preference: { prefer, openingCost: Usdc.parse(openingCost) },
   })
   let ready: Promise<void> | undefined
   /** Reads the store, once, and looks at what it has. */
@@ -254,7 +291,12 @@ export function createDrainClient(options: DrainClientOptions): DrainClient {
   return {
     async fetch(input, init) {
       await load()
-      return payingFetch(input, init)
+      return paying.fetch(input, init)
+    },
+    async pay(response, input, init, { wire, fetch }) {
+      const request = await replayable(input, init)
+      await load()
+      return paying.payFor(request, response, { wires: [wire], fetch })
     },
     async openChannel({ origin: text, amount, duration, gasless: isGasless }) {
       const url = new URL(text)
@@ -335,6 +377,10 @@ export function createDrainClient(options: DrainClientOptions): DrainClient {
       await store.close()
     },
   }
+}
+
+function orderWires(given: readonly Wire[]): readonly Wire[] {
+  return given.includes(headersWire) ? given : [headersWire, ...given]
 }
 
 function findDeployment(options: DrainClientOptions): Deployment.Deployment {

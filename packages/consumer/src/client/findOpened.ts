@@ -1,6 +1,6 @@
 import { type Channel, ChannelNotFoundError } from '@drain/core'
-import { type Hex, isAddressEqual } from 'viem'
-import { getTransactionCount, getTransactionReceipt } from 'viem/actions'
+import { type Hex, isAddressEqual, TransactionNotFoundError } from 'viem'
+import { getTransaction, getTransactionCount, getTransactionReceipt } from 'viem/actions'
 import { getChannel } from '../actions/getChannel.ts'
 import { openedChannel } from '../actions/openChannel.ts'
 import { patience } from './ChannelOpener.ts'
@@ -32,6 +32,7 @@ export async function findOpened(
   // Others with this wallet may have opened in between, so that its id is another one, and the proof of its key.
   const terms = { deployment, consumer, provider, amount, duration, signer: session?.address }
   if (receipt) return openedChannel(publicClient, receipt, terms)
+  if (hash && (await isWaiting(wallet, hash))) return 'pending'
   if (now >= begunAt + patience) return undefined
   // Without a hash it may never have been sent: then the node knows of nothing that waits.
   if (!hash && now >= begunAt + settling && !(await hasPending(wallet))) return undefined
@@ -40,6 +41,17 @@ export async function findOpened(
 
 /** How long a transaction that was sent may be unknown to the node, in milliseconds. */
 const settling = 60_000
+
+/** Whether the node still knows a transaction that isn't mined. */
+async function isWaiting({ publicClient }: Wallet, hash: Hex): Promise<boolean> {
+  try {
+    await getTransaction(publicClient, { hash })
+    return true
+  } catch (error) {
+    if (error instanceof TransactionNotFoundError) return false
+    throw error
+  }
+}
 
 async function hasPending({ publicClient, account: { address } }: Wallet): Promise<boolean> {
   const [latest, pending] = await Promise.all([

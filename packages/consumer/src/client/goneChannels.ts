@@ -1,14 +1,19 @@
 import { ChannelGoneError, ChannelNotFoundError, UntrustedProviderError, Usdc } from '@drain/core'
 import { type Address, type Hex, isAddressEqual } from 'viem'
-import { getChannel } from '../actions/getChannel.ts'
 import { type ChannelBook, expiryMargin } from './ChannelBook.ts'
 import type { Closer } from './closing.ts'
 import { delay } from './delay.ts'
+import type { Endings } from './endings.ts'
+import { errorWords } from './errorWords.ts'
 import type { ChannelRecord } from './records.ts'
 import type { Wallet } from './Wallet.ts'
 
 /** How long after its opening a provider may wait for confirmations of a channel, in seconds. */
 const confirmationPatience = 180n
+
+/** After so many refused channels within so many milliseconds, no other is opened at an origin by itself. */
+const mostRefused = 3
+const refusedWithin = 3_600_000
 
 const codes = new Set(['channel_expired', 'channel_closing', 'channel_not_found'])
 
@@ -22,22 +27,12 @@ export function createGoneChannels(options: {
   wallet: Wallet
   book: ChannelBook
   closer: Closer
+  endings: Endings
   /** Unix milliseconds. */
   now: () => number
 }) {
-  const { wallet, book, closer, now } = options
-  const { deployment, publicClient } = wallet
+  const { wallet, book, closer, endings, now } = options
   const seconds = () => BigInt(Math.floor(now() / 1_000))
-
-  async function isOnChain(channelId: Hex): Promise<boolean> {
-    try {
-      await getChannel(publicClient, { deployment, channelId })
-      return true
-    } catch (error) {
-      if (error instanceof ChannelNotFoundError) return false
-      throw error
-    }
-  }
 
   /** Clocks differ, and a provider may stop earlier than this client would. */
   function isNearExpiry({ expiry, duration }: ChannelRecord): boolean {
@@ -51,30 +46,38 @@ export function createGoneChannels(options: {
     /**
      * Whether a channel that the provider doesn't find was opened so recently that it waits for confirmations; answers
      * when it is worth another try.
+     *
+     * @throws {UntrustedProviderError} The provider has closed it, and took more than it charged.
      */
     async isYetToBeSeen(channelId: Hex, signal: AbortSignal | undefined): Promise<boolean> {
       const { expiry, duration, tally } = book.get(channelId)
       const age = seconds() - (expiry - duration)
       if (tally.delivered > 0n || age > confirmationPatience) return false
-      await delay(publicClient.pollingInterval, signal)
-      return isOnChain(channelId)
+      await delay(wallet.publicClient.pollingInterval, signal)
+      // This client's node may be behind as well.
+      return (await endings.settle(channelId)) !== 'closed'
     },
 
     /**
      * Stops using a channel, so that the next one is opened.
      *
      * @throws {ChannelGoneError} When the provider should still take it.
+     * @throws {UntrustedProviderError} When the provider has closed it, and took more than it charged.
      */
     async retire(channelId: Hex, code: string): Promise<void> {
       const { origin, state, expiry, tally } = book.get(channelId)
       // Parallel requests are refused together.
       if (state !== 'open') return
       if (code === 'channel_not_found') {
-        if (await isOnChain(channelId)) {
+        const found = await endings.settle(channelId, code)
+        if (found === 'open') {
           const problem = `${origin} does not find channel ${channelId}, which is on chain.`
           throw new ChannelGoneError(channelId, code, problem, 'Ask the provider: its node may be behind.')
         }
-        await book.setClosed(channelId, undefined)
+        if (found === 'unseen') {
+          const problem = `${origin} does not find channel ${channelId}, nor does this client’s node find it or its end.`
+          throw new ChannelGoneError(channelId, code, problem, 'Try again in some minutes: a node may be behind.')
+        }
       } else if (tally.delivered === 0n) {
         const problem = `${origin} refuses channel ${channelId} (${code}) and has served nothing on it.`
         throw new ChannelGoneError(
@@ -103,16 +106,40 @@ export function createGoneChannels(options: {
         const { channelId, state, refused, expiry, tally } = record
         if (record.origin !== origin || state !== 'retired' || !refused || isNearlyUsedUp(record)) continue
         await closer(channelId).catch((error) => {
-          if (error instanceof ChannelNotFoundError) return
-          if (book.get(channelId).state === 'closed') throw error
+          if (book.get(channelId).state === 'closed') {
+            if (error instanceof ChannelNotFoundError) return
+            throw error
+          }
           throw new ChannelGoneError(
             channelId,
             refused,
-            `${origin} refuses channel ${channelId} (${refused}) with ${Usdc.display(tally.deposit - tally.delivered)} left in it, and it could not be closed: ${error instanceof Error ? error.message : error}`,
+            `${origin} refuses channel ${channelId} (${refused}) with ${Usdc.display(tally.deposit - tally.delivered)} left in it, and it could not be closed: ${errorWords(error)}`,
             `No other deposit goes there before it is closed: try client.close again; from ${isoTime(expiry)} on the provider isn't needed for that.`,
           )
         })
       }
+    },
+
+    /**
+     * Whether another channel may be opened at an origin without its caller's asking for it. One that takes each channel for a
+     * few requests, and refuses it then, costs a deposit's time and two transactions each time.
+     *
+     * @throws {ChannelGoneError}
+     */
+    assertFewRefused(origin: string): void {
+      const refused = book
+        .list()
+        .filter((record) => record.origin === origin && isRefusedEarly(record, now()))
+        .sort((a, b) => (b.refusedAt ?? 0) - (a.refusedAt ?? 0))
+      const [last, first] = [refused[0], refused[mostRefused - 1]]
+      if (!last || !first) return
+      const until = new Date((first.refusedAt ?? 0) + refusedWithin).toISOString()
+      throw new ChannelGoneError(
+        last.channelId,
+        last.refused ?? '',
+        `${origin} has refused ${refused.length} channels within an hour, the last one ${last.channelId} (${last.refused}).`,
+        `No other is opened there by itself before ${until}; client.openChannel opens one now.`,
+      )
     },
 
     /**
@@ -131,6 +158,13 @@ export function createGoneChannels(options: {
       }
     },
   }
+}
+
+/** Refused a short while ago, though it wasn't about to end. */
+function isRefusedEarly(record: ChannelRecord, now: number): boolean {
+  const { refused, refusedAt } = record
+  if (refused === undefined || refusedAt === undefined || refused === 'channel_expired') return false
+  return refusedAt <= now && now < refusedAt + refusedWithin && !isNearlyUsedUp(record)
 }
 
 /** At most a hundredth is left: not worth a transaction. */

@@ -1,26 +1,36 @@
-import type { Book } from './Book.ts'
+import type { Book, Page } from './Book.ts'
 import { delay } from './delay.ts'
 
 /** Turns at what only one client of a store may do at a time. */
 export type Leases = {
-  /** Runs a task when it is this client's turn. A client that dies in its turn holds the others up for a minute. */
-  exclusively<result>(name: string, task: () => Promise<result>): Promise<result>
+  /**
+   * Runs a task when it is this client's turn at `name`. A client that dies in its turn holds the others up for a minute. Who
+   * sleeps in its turn loses it: a task asks `isMine` in the step in which that matters.
+   */
+  exclusively<result>(name: string, task: (turn: Turn) => Promise<result>): Promise<result>
+}
+
+export type Turn = {
+  /** Whether it is still this client's turn. */
+  isMine(page: Page): boolean
 }
 
 /** How long a turn lasts unless it is renewed, how often it is renewed, and how often others look. Milliseconds. */
-const turn = 60_000
+const turnTime = 60_000
 const renewal = 20_000
 const look = 200
 
 /** @param client Names this client among those that share the store. @param now Unix milliseconds. */
 export function createLeases(book: Book, client: string, now: () => number): Leases {
-  let last: Promise<unknown> = Promise.resolve()
+  const last = new Map<string, Promise<unknown>>()
 
   const take = (name: string) =>
     book.step((page) => {
       const held = page.get('lease', name)
-      if (held && held.client !== client && held.until > now()) return false
-      page.put('lease', name, { name, client, until: now() + turn })
+      // No turn reaches further ahead, but for the clock of one that was wrong.
+      const isHeld = held && held.until > now() && held.until <= now() + turnTime
+      if (isHeld && held.client !== client) return false
+      page.put('lease', name, { name, client, until: now() + turnTime })
       return true
     })
   const release = (name: string) =>
@@ -28,11 +38,11 @@ export function createLeases(book: Book, client: string, now: () => number): Lea
       if (page.get('lease', name)?.client === client) page.remove('lease', name)
     })
 
-  async function run<result>(name: string, task: () => Promise<result>): Promise<result> {
+  async function run<result>(name: string, task: (turn: Turn) => Promise<result>): Promise<result> {
     while (!(await take(name))) await delay(look)
     const renewing = setInterval(() => take(name).catch(() => {}), renewal)
     try {
-      return await task()
+      return await task({ isMine: (page) => page.get('lease', name)?.client === client })
     } finally {
       clearInterval(renewing)
       // What it held runs out by itself, if this fails.
@@ -42,11 +52,13 @@ export function createLeases(book: Book, client: string, now: () => number): Lea
 
   return {
     exclusively(name, task) {
-      const next = last.then(
-        () => run(name, task),
-        () => run(name, task),
+      const next = (last.get(name) ?? Promise.resolve()).then(() => run(name, task))
+      const ended = next.then(
+        () => {},
+        () => {},
       )
-      last = next.catch(() => {})
+      last.set(name, ended)
+      ended.then(() => last.get(name) === ended && last.delete(name))
       return next
     },
   }

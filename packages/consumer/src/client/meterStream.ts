@@ -17,6 +17,9 @@ export type StreamWatcher = {
   onEnd(receipt: Receipt | undefined, left: boolean): Promise<void>
 }
 
+/** How long a stream that isn't at its end may go unread before it counts as left, in milliseconds. */
+export const idleTime = 600_000
+
 /** The same response, with this protocol's events taken out of its stream. Nothing is read ahead of the reader. */
 export function meterStream(response: Response, channelId: Hex, watcher: StreamWatcher): Response {
   const reader = (response.body as ReadableStream<Uint8Array>).getReader()
@@ -29,12 +32,27 @@ export function meterStream(response: Response, channelId: Hex, watcher: StreamW
   async function end(left = false): Promise<void> {
     if (ended) return
     ended = true
+    clearTimeout(idle)
     await watcher.onEnd(receipt, left)
+  }
+
+  let idle: ReturnType<typeof setTimeout> | undefined
+  /** Readers may drop a body without a word: what is reserved for it isn't held for ever. */
+  function expectReader(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    if (ended) return
+    idle = setTimeout(() => {
+      const error = new Error(`the stream was not read for ${idleTime / 60_000} minutes`)
+      controller.error(error)
+      Promise.all([reader.cancel(error), end(true)]).catch(() => {})
+    }, idleTime)
+    if (typeof idle === 'object') idle.unref()
   }
 
   const body = new ReadableStream<Uint8Array>(
     {
+      start: expectReader,
       async pull(controller) {
+        clearTimeout(idle)
         try {
           // A chunk may hold nothing to pass on; a pull has to give something, or end.
           for (;;) {
@@ -45,8 +63,9 @@ export function meterStream(response: Response, channelId: Hex, watcher: StreamW
             if (done || receipt) await end()
             if (passed.length > 0) controller.enqueue(passed)
             if (done) controller.close()
-            if (done || passed.length > 0) return
+            if (done || passed.length > 0) break
           }
+          expectReader(controller)
         } catch (error) {
           await end()
           controller.error(error)

@@ -1,4 +1,4 @@
-import { Duration, LimitExceededError, Usdc } from '@drain/core'
+import { Duration, LimitExceededError, PaymentRejectedError, Usdc } from '@drain/core'
 import type { Limits } from './Limits.ts'
 import type { Terms } from './PriceList.ts'
 
@@ -33,7 +33,9 @@ export function openingTerms(given: {
   const room = max(limits.perProvider - committed, 0n)
   const isProviderLimit = room < limits.perChannel
   const most = isProviderLimit ? room : limits.perChannel
-  const least = max(wish.amount ?? quote, max(terms.minDeposit ?? 0n, (relayed && terms.minRelayed) || 0n))
+  const asked = max(terms.minDeposit ?? 0n, (relayed && terms.minRelayed) || 0n)
+  assertWish(wish, asked, terms)
+  const least = max(wish.amount ?? quote, asked)
   const wanted = wish.amount ?? quote * requestsPerChannel
   const deposit = min(max(wanted, least), min(most, Usdc.maxChannelAmount))
   if (deposit < least || deposit === 0n) {
@@ -61,6 +63,30 @@ export function openingTerms(given: {
   }
   const usual = min(terms.recommendedDuration ?? usualDuration, terms.maxDuration ?? Duration.max)
   return { deposit, duration: max(min(wish.duration ?? usual, longest), shortest) }
+}
+
+/** The caller gets what it asks for, or hears why not. */
+function assertWish(
+  { amount, duration }: { amount?: bigint | undefined; duration?: bigint | undefined },
+  least: bigint,
+  { minDuration = 0n, maxDuration = Duration.max }: Terms,
+): void {
+  const refuse = (problem: string, action: string) => {
+    throw new PaymentRejectedError('channel_terms', problem, action)
+  }
+  if (amount !== undefined && amount < least) {
+    refuse(
+      `The provider wants deposits of at least ${Usdc.display(least)}.`,
+      'Ask for that much, or leave the amount out.',
+    )
+  }
+  if (duration !== undefined && (duration < minDuration || duration > maxDuration)) {
+    const [shortest, longest] = [minDuration, maxDuration].map(Duration.format)
+    refuse(
+      `The provider wants channels of ${shortest} to ${longest}.`,
+      'Ask for one of these, or leave the duration out.',
+    )
+  }
 }
 
 function min(a: bigint, b: bigint): bigint {

@@ -3,13 +3,12 @@ import {
   LimitExceededError,
   PaymentRejectedError,
   PaymentUnknownError,
-  UntrustedProviderError,
   Usdc,
 } from '@drain/core'
 import type { Address } from 'viem'
 import type { Answered, ChannelBook, Slip } from './ChannelBook.ts'
 import type { ChannelSigner } from './ChannelSigner.ts'
-import { delay } from './delay.ts'
+import { delay, unlessAborted } from './delay.ts'
 import type { Events } from './events.ts'
 import type { GoneChannels } from './goneChannels.ts'
 import * as Limits from './Limits.ts'
@@ -18,8 +17,10 @@ import { type Price, type PriceList, whole } from './PriceList.ts'
 import type { ReplayableRequest } from './ReplayableRequest.ts'
 import { createRaising } from './raising.ts'
 import { discard } from './readJson.ts'
+import { wireOf } from './records.ts'
+import { passRedirect } from './redirects.ts'
 import type { Take } from './take.ts'
-import type { Wire } from './Wire.ts'
+import type { Wire, WireRefusal } from './Wire.ts'
 
 /** Sends a request with a payment of at most its price, and keeps count of what came of it. */
 export type Pay = (
@@ -28,6 +29,8 @@ export type Pay = (
   price: Price,
   prices: PriceList,
   wire: Wire,
+  /** What it is sent with, where that isn't the client's own. */
+  fetch?: typeof globalThis.fetch,
 ) => Promise<Response>
 
 /** What one request has gone through. Each way to try again is taken once. */
@@ -37,6 +40,7 @@ type Course = {
   prices: PriceList
   price: Price
   wire: Wire
+  fetch: typeof globalThis.fetch
   /** The most that the caller has confirmed for it. */
   confirmed: bigint
   /** Under which a provider keeps the answer. */
@@ -45,6 +49,7 @@ type Course = {
   renewed: boolean
   renumbered: boolean
   proven: boolean
+  refreshed: boolean
   /** An answer was lost on the way: what was sent may have been charged. */
   wasLost: boolean
 }
@@ -64,51 +69,51 @@ export function createPay(options: {
 }): Pay {
   const { fetch, signer, book, take, loadGoneChannels, limits, events } = options
 
-  async function attempt(course: Course, slip: Slip): Promise<Response> {
+  /** What a request is sent with. */
+  async function write(course: Course, slip: Slip): Promise<Headers> {
     const { request, wire, idempotencyKey } = course
     const headers = new Headers(request.headers)
-    try {
-      const record = book.get(slip.channelId)
-      const withProof = course.proven || record.session?.isKnown === false
-      wire.writeVoucher(headers, await signer.signVoucher(record, slip, { withProof }))
-      request.signal?.throwIfAborted()
-    } catch (error) {
-      await book.release(slip)
-      throw error
-    }
+    const record = book.get(slip.channelId)
+    const withProof = course.proven || record.session?.isKnown === false
+    wire.writeVoucher(headers, await signer.signVoucher(record, slip, { withProof }), request)
+    request.signal?.throwIfAborted()
     if (!headers.has(keyName)) headers.set(keyName, idempotencyKey)
+    return headers
+  }
+
+  /** The answer to one attempt, or `undefined` when the connection was lost, or the answer is still to come. */
+  async function attempt(course: Course, headers: Headers, isLast: boolean): Promise<Response | undefined> {
+    const { request, prices, fetch, wasLost } = course
+    let response: Response
     try {
       // Never past a redirect: it would carry the voucher along.
-      return await fetch(request.url.href, request.init({ headers, redirect: 'manual' }))
+      response = await fetch(request.url.href, request.init({ headers, redirect: 'manual' }))
     } catch (error) {
-      throw new LostError(error)
+      course.wasLost = true
+      if (wasLost || isLast || !prices.has('idempotency') || request.signal?.aborted) throw error
+      return undefined
     }
+    if (response.status !== 409 || !wasLost || isLast) return response
+    await discard(response)
+    await delay(inFlightDelay, request.signal)
+    return undefined
   }
 
   /** Sends a request; once more, with the same key and amount, when the connection is lost. */
   async function send(course: Course, given: Slip): Promise<{ response: Response; slip: Slip }> {
-    const { request, prices } = course
+    const { request } = course
     let slip = given
     try {
       for (let tries = 1; ; tries++) {
-        try {
-          const response = await attempt(course, slip)
-          const isInFlight = response.status === 409 && course.wasLost && tries < inFlightTries
-          if (!isInFlight) return { response, slip }
-          await discard(response)
-          await delay(inFlightDelay, request.signal)
-        } catch (error) {
-          const canRepeat = !course.wasLost && prices.has('idempotency') && !request.signal?.aborted
-          if (!(error instanceof LostError) || !canRepeat) throw error
-          course.wasLost = true
-        }
+        const headers = await write(course, slip)
+        const response = await attempt(course, headers, tries === inFlightTries)
+        if (response) return { response, slip }
         slip = await book.repeat(slip)
       }
     } catch (error) {
-      if (!(error instanceof LostError)) throw error
-      await book.lose(slip)
-      if (request.signal?.aborted) throw error.cause
-      throw new PaymentUnknownError(request.url.origin, keyOf(course), error.cause)
+      await giveBack(course, slip)
+      if (!course.wasLost || request.signal?.aborted) throw error
+      throw new PaymentUnknownError(request.url.origin, keyOf(course), error)
     }
   }
 
@@ -116,12 +121,11 @@ export function createPay(options: {
   async function accept(course: Course, slip: Slip, response: Response): Promise<Response> {
     const { request, wire } = course
     const { channelId } = slip
-    if (isRefusedOtherwise(response, wire)) {
-      // Unless an answer was lost before: that one may have been charged.
-      await (course.wasLost ? book.lose(slip) : book.release(slip))
+    if (wire.outcome(response) === 'unserved') {
+      await giveBack(course, slip)
       return response
     }
-    const costs = wire.readCosts(response)
+    const costs = wire.readCosts(response, request)
     const told = costs?.channelId === channelId ? costs : undefined
     const isRepeat = response.headers.get('Idempotency-Replayed') === 'true'
     await learnProven(slip)
@@ -131,13 +135,9 @@ export function createPay(options: {
       reported: Omit<Answered, 'isRepeat'> | undefined,
       left: boolean,
     ): Promise<void> {
-      const before = book.get(channelId).tally.charged
-      if (reported) await book.settle(of, { ...reported, isRepeat })
-      else if (left) await book.leave(of)
-      else await book.lose(of)
-      if (!reported) return
+      if (!reported) return left ? book.leave(of) : book.lose(of)
+      const cost = await book.settle(of, { ...reported, isRepeat })
       const { origin, href: url } = request.url
-      const cost = isRepeat ? book.get(channelId).tally.charged - before : reported.cost
       events.emit('paid', { channelId, origin, method: request.method, url, cost: Usdc.format(cost) })
     }
 
@@ -162,20 +162,14 @@ export function createPay(options: {
       })
     }
     await end(slip, told, false)
-    if (isRedirect(response) && request.redirect !== 'manual') {
-      await discard(response)
-      const to = response.headers.get('location')
-      throw new UntrustedProviderError(
-        `${request.url.origin} redirects a paid request${to ? ` to ${to}` : ''}; the payment did not go there.`,
-        'Call the final address directly, if you trust it.',
-      )
-    }
-    return response
+    return passRedirect(request, response)
   }
 
   /** The provider took a voucher of the session key, so it has seen the proof. */
   async function learnProven({ channelId }: Slip): Promise<void> {
-    if (book.get(channelId).session?.isKnown === false) await book.setKnown(channelId, true)
+    if (book.get(channelId).session?.isKnown !== false) return
+    // The answer isn't lost for that: where it isn't remembered, the proof goes along once more.
+    await book.setKnown(channelId, true).catch(() => {})
   }
 
   /**
@@ -183,10 +177,14 @@ export function createPay(options: {
    *
    * @throws {PaymentRejectedError | LimitExceededError}
    */
-  async function afterRefusal(slip: Slip, response: Response, course: Course): Promise<Slip | undefined> {
-    const refusal = course.wire.readRejection(response)
-    const { code = 'voucher_required' } = refusal
+  async function afterRefusal(slip: Slip, refusal: WireRefusal, course: Course): Promise<Slip | undefined> {
+    const { code = 'voucher_required', isStale, required } = refusal
     const { request } = course
+    if (isStale && !course.refreshed) {
+      course.refreshed = true
+      const isDearer = required !== undefined && required > slip.quote
+      return isDearer ? correct(slip, refusal, course) : book.repeat(slip)
+    }
     if (code === 'insufficient_funds' && !course.corrected) return correct(slip, refusal, course)
     const goneChannels = await loadGoneChannels()
     if (code === 'channel_not_found' && (await goneChannels.isYetToBeSeen(slip.channelId, request.signal))) {
@@ -209,11 +207,7 @@ export function createPay(options: {
     throw rejected(code, slip, request.url.origin)
   }
 
-  async function correct(
-    slip: Slip,
-    refusal: ReturnType<Wire['readRejection']>,
-    course: Course,
-  ): Promise<Slip | undefined> {
+  async function correct(slip: Slip, refusal: WireRefusal, course: Course): Promise<Slip | undefined> {
     const { request, price, prices } = course
     const { required: quote = price.most } = refusal
     course.corrected = true
@@ -226,12 +220,18 @@ export function createPay(options: {
     const required = requiredInAll(slip, quote, refusal)
     const next = required === undefined ? 'unbelievable' : await book.reconcile(slip, quote, required)
     if (next === 'exhausted') {
-      // Requests without an answer have used it up: the next one begins, and this one waits to be closed.
-      await book.setState(slip.channelId, 'retired')
+      // Too little is left of it: what there is comes back before the next one is opened.
+      await book.setRefused(slip.channelId, next)
       return undefined
     }
     const { delivered, lost } = book.get(slip.channelId).tally
     if (next === 'undelivered') {
+      if (delivered > 0n && !course.renewed) {
+        // Requests may have been charged whose answers this client, or one before it, never got. It is closed, and the next begins.
+        course.renewed = true
+        await book.setRefused(slip.channelId, next)
+        return undefined
+      }
       throw new LimitExceededError(
         'undelivered',
         `${request.url.origin} wants ${Usdc.display(required ?? 0n)} in all on channel ${slip.channelId}; ${Usdc.display(delivered)} was delivered, and at most ${Usdc.display(limits.undelivered)} is paid for requests that got no answer.`,
@@ -253,7 +253,8 @@ export function createPay(options: {
     const { origin, href: url } = request.url
     const { method } = request
     const amount = Usdc.format(price.most)
-    await Limits.assertConfirmed(limits, { kind: 'request', origin, provider, method, url, amount })
+    const asking = Limits.assertConfirmed(limits, { kind: 'request', origin, provider, method, url, amount })
+    await unlessAborted(asking, request.signal)
     course.confirmed = price.most
   }
 
@@ -263,11 +264,12 @@ export function createPay(options: {
     for (;;) {
       const sent = await send(course, slip)
       slip = sent.slip
-      if (sent.response.status !== 402) return accept(course, slip, sent.response)
-      await discard(sent.response)
+      if (course.wire.outcome(sent.response) !== 'refused') return accept(course, slip, sent.response)
       let next: Slip | undefined
       try {
-        next = await afterRefusal(slip, sent.response, course)
+        const refusal = await course.wire.readRefusal(sent.response, course.request)
+        await discard(sent.response)
+        next = await afterRefusal(slip, refusal, course)
       } catch (error) {
         await giveBack(course, slip)
         throw error
@@ -285,12 +287,13 @@ export function createPay(options: {
     return course.wasLost ? book.lose(slip) : book.release(slip)
   }
 
-  return async (request, provider, price, prices, wire) => {
+  return async (request, provider, price, prices, wire, sendWith = fetch) => {
     const course: Course = {
-      ...{ request, provider, prices, price, wire },
+      ...{ request, provider, prices, price, wire, fetch: sendWith },
       confirmed: -1n,
       idempotencyKey: crypto.randomUUID(),
-      ...{ corrected: false, renewed: false, renumbered: false, proven: false, wasLost: false },
+      ...{ corrected: false, renewed: false, renumbered: false, proven: false, refreshed: false },
+      wasLost: false,
     }
     const { origin } = request.url
     Limits.assertRequest(limits, price.most)
@@ -305,7 +308,11 @@ export function createPay(options: {
         terms: prices.terms,
         canRelay: prices.has('open'),
       }
-      const slip = await take(need)
+      const slip = await take(need, request.signal)
+      if (wireOf(book.get(slip.channelId)) !== wire.name) {
+        // Where it isn't remembered, a later request is asked for its payment first.
+        await book.setWire(origin, wire.name).catch(() => {})
+      }
       const response = await payFrom(slip, course)
       if (response) return response
     }
@@ -319,34 +326,22 @@ function keyOf({ request, idempotencyKey }: Course): string {
   return request.headers.get(keyName) ?? idempotencyKey
 }
 
-/** A request was sent, and its connection ended without an answer. */
-class LostError extends Error {
-  constructor(cause: unknown) {
-    super('the connection was lost', { cause })
-  }
-}
-
-/** A refusal of the payment layer that isn't about money (400, 409, 429, 503 …): the caller sees it, nothing was charged. */
-function isRefusedOtherwise(response: Response, wire: Wire): boolean {
-  return !response.ok && wire.readRejection(response).code !== undefined
-}
-
-/** What the voucher must cover in all; providers of the original protocol say only what is missing. */
+/**
+ * What the voucher must cover in all. Providers of the original protocol say only what is missing; one that says nothing, but
+ * names a higher price, lacks the difference.
+ */
 function requiredInAll(
   slip: Slip,
   quote: bigint,
-  { requiredCumulative, provided }: ReturnType<Wire['readRejection']>,
+  { requiredCumulative, provided }: WireRefusal,
 ): bigint | undefined {
-  return requiredCumulative ?? (provided === undefined ? undefined : slip.amount - provided + quote)
+  if (requiredCumulative !== undefined) return requiredCumulative
+  if (provided === undefined && quote <= slip.quote) return undefined
+  return slip.amount - (provided ?? slip.quote) + quote
 }
 
 function isEventStream(response: Response): boolean {
   return response.body !== null && /^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '')
-}
-
-/** Browsers hide what a redirect they didn't follow says. */
-function isRedirect(response: Response): boolean {
-  return response.type === 'opaqueredirect' || [301, 302, 303, 307, 308].includes(response.status)
 }
 
 function rejected(code: string, { channelId }: Slip, origin: string): PaymentRejectedError {

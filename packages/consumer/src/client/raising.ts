@@ -24,7 +24,9 @@ export function createRaising(options: {
   const over = new AbortController()
   /** It was asked for before what was granted had come. */
   let isAsked = false
-  let last: Promise<void> = Promise.resolve()
+  /** Asked for, and not yet looked at. However often it is asked for meanwhile, it is looked at once. */
+  let isWanted = false
+  let running: Promise<void> | undefined
 
   /** What the next step adds, or nothing when none is due. */
   function nextStep(): { by: bigint; tokens: number } | undefined {
@@ -56,9 +58,18 @@ export function createRaising(options: {
     await discard(response)
   }
 
-  /** A voucher that doesn't arrive ends the stream, and costs nothing that isn't reserved. */
+  async function raiseWhileWanted(): Promise<void> {
+    while (isWanted) {
+      isWanted = false
+      // A voucher that doesn't arrive ends the stream, and costs nothing that isn't reserved.
+      await raise().catch(() => {})
+    }
+    running = undefined
+  }
+
   function raiseInTurn(): void {
-    last = last.then(raise).catch(() => {})
+    isWanted = true
+    running ??= raiseWhileWanted()
   }
 
   return {
@@ -76,7 +87,7 @@ export function createRaising(options: {
     async stop(): Promise<Slip> {
       // What was signed counts, whether or not it arrived: the end doesn't wait for the provider's word on it.
       over.abort()
-      await last
+      await running
       return slip
     },
   }

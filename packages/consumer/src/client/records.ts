@@ -1,6 +1,7 @@
 /** What a client remembers, as its store keeps it. Amounts in base units. */
 import type { Address, Hex } from 'viem'
 import type { Tally } from './Tally.ts'
+import { headersWire } from './Wire.ts'
 
 /** A session key: a key of one channel, which signs its vouchers without the wallet. */
 export type SessionRecord = {
@@ -35,6 +36,8 @@ export type ChannelRecord = {
   expiry: bigint
   /** Seconds it was opened for. */
   duration: bigint
+  /** When this client first knew of it, in Unix milliseconds of its own clock. */
+  knownAt?: number | undefined
   /**
    * `open`: pays requests. `retired`: pays none any more, its deposit is still locked. `closed`: gone from the chain.
    */
@@ -49,6 +52,17 @@ export type ChannelRecord = {
   finalAmount?: bigint | undefined
   /** The code its provider refused it with, when it was given up for that: it is closed before another is opened there. */
   refused?: string | undefined
+  /** When it was refused, in Unix milliseconds. */
+  refusedAt?: number | undefined
+  /** Since when, in Unix milliseconds and by block, the node doesn't find it: it may be behind. */
+  absent?: { since: number; block: bigint } | undefined
+  /** The name of the wire that its origin was last paid through; the headers where it isn't said. */
+  wire?: string | undefined
+}
+
+/** Through which wire a channel's vouchers go. */
+export function wireOf({ wire }: ChannelRecord): string {
+  return wire ?? headersWire.name
 }
 
 /** What happened within an hour, over all channels and schemes. */
@@ -59,6 +73,19 @@ export type HourRecord = {
   promised: bigint
   /** What providers reported as charged, as far as it is believed. */
   charged: bigint
+}
+
+/** What an origin got in payments of their own, without a channel. */
+export type PayeeRecord = {
+  origin: string
+  /** The most that it can take of what was signed. */
+  taken: bigint
+  /** What it took for answers that were a success. */
+  delivered: bigint
+  /** What it can have taken on `day` for requests that got no such answer. */
+  lost: bigint
+  /** Such as `2026-01-31`, UTC. */
+  day: string
 }
 
 /** An opening that was begun, and whose outcome is not known yet. Written before anything is signed or sent. */
@@ -91,6 +118,7 @@ export type LeaseRecord = {
 export type Records = {
   channel: ChannelRecord
   hour: HourRecord
+  payee: PayeeRecord
   opening: OpeningRecord
   lease: LeaseRecord
 }

@@ -4,16 +4,18 @@ import {
   Domain,
   drainChannelAbi,
   SessionKey,
+  UntrustedProviderError,
   Voucher,
   Headers as Wire,
 } from '@drain/core'
-import { type Address, type Hex, isAddress, isAddressEqual, zeroAddress } from 'viem'
+import { type Address, type Hex, isAddress, isAddressEqual } from 'viem'
 import { getBlockNumber, getContractEvents } from 'viem/actions'
 import { getChannel } from '../actions/getChannel.ts'
 import type { Book } from './Book.ts'
 import type { ChannelBook } from './ChannelBook.ts'
 import type { ChannelOpener } from './ChannelOpener.ts'
 import type { ChannelSigner } from './ChannelSigner.ts'
+import { type Endings, usualBlocks, windowBlocks } from './endings.ts'
 import * as Origin from './Origin.ts'
 import { readJson } from './readJson.ts'
 import type { ChannelRecord } from './records.ts'
@@ -23,16 +25,14 @@ import type { Wallet } from './Wallet.ts'
 export type RecoverOptions = {
   /**
    * Origins whose providers this wallet has paid. Channels to their addresses are bound to them again, and pay. Channels to
-   * nobody listed can only be closed, after their expiry.
+   * nobody listed can only be closed, after their expiry; so can those of several that name one address, unless one alone
+   * shows the highest voucher.
    */
   origins?: readonly string[] | undefined
   /** The first block to look for openings in; about the last two days of Polygon by default. */
   fromBlock?: bigint | undefined
 }
 
-/** Blocks that are looked at by default, and at a time; nodes answer for so many at most. */
-const usualBlocks = 90_000n
-const windowBlocks = 9_000n
 /** How long a provider may take, in milliseconds. */
 const patience = 10_000
 /** How long a signed request holds, in seconds. */
@@ -49,10 +49,11 @@ export function createRecovery(options: {
   book: Book
   channels: ChannelBook
   opener: Pick<ChannelOpener, 'resolve'>
+  endings: Endings
   /** Unix milliseconds. */
   now: () => number
 }) {
-  const { fetch, wallet, signer, book, channels, opener, now } = options
+  const { fetch, wallet, signer, book, channels, opener, endings, now } = options
   const { deployment, publicClient, account } = wallet
 
   /** Openings of this wallet, from a block on, oldest first. */
@@ -136,22 +137,37 @@ export function createRecovery(options: {
     return by && SessionKey.accept(by, channel, deployment) ? voucher : undefined
   }
 
-  async function adopt(channel: Channel.Channel, origin: string): Promise<void> {
+  /** The origins that a channel's provider is found at, and what they say of it. */
+  async function ask(channel: Channel.Channel, claims: readonly Claim[], duration: bigint): Promise<Word[]> {
+    const words: Word[] = []
+    for (const { origin, provider } of claims) {
+      const bound = channels.providerOf(origin) ?? provider
+      if (![provider, bound].every((one) => isAddressEqual(one, channel.provider))) continue
+      const tally = await askState(recordOf(channel, origin, duration))
+      if (tally) words.push({ origin, tally })
+    }
+    return words
+  }
+
+  /** Binds a channel to the origin that its vouchers went to, as far as that is certain, and to none else. */
+  async function adopt(channel: Channel.Channel, claims: readonly Claim[]): Promise<void> {
     const seconds = BigInt(Math.floor(now() / 1_000))
     // The chain doesn't keep the duration: what is left of it is as good.
-    const left = channel.expiry > seconds ? channel.expiry - seconds : 1n
+    const duration = channel.expiry > seconds ? channel.expiry - seconds : 1n
+    const namesakes = claims.filter(({ provider }) => isAddressEqual(provider, channel.provider))
+    const word = mostSigned(await ask(channel, namesakes, duration), namesakes.length === 1)
     const unknown = { ...Tally.start(channel.deposit), signed: channel.deposit, delivered: channel.deposit }
-    const tally = origin === '' ? unknown : await askState(recordOf(channel, origin, left))
-    // Without its provider's word nothing more is signed there, and what it claims can't be judged.
-    // A wallet that asks before each signature has lost the key that signed for it: such a channel is only closed.
-    const isUsable = origin !== '' && tally !== undefined && account.type !== 'json-rpc'
-    const state = isUsable ? 'open' : 'retired'
-    await channels.add(channel, {
-      origin: tally ? origin : '',
-      duration: left,
-      tally: tally ?? unknown,
-      state,
+    await channels.adopt(channel, {
+      ...(word ?? { origin: '', tally: unknown }),
+      duration,
+      // Without its provider's word nothing more is signed there, and what it claims can't be judged.
+      state: word && hasKey(undefined) ? 'open' : 'retired',
     })
+  }
+
+  /** A wallet that asks before each signature signs vouchers with a channel's own key: without it, it is only closed. */
+  function hasKey(session: ChannelRecord['session']): boolean {
+    return session !== undefined || account.type !== 'json-rpc'
   }
 
   function recordOf({ id, ...channel }: Channel.Channel, origin: string, duration: bigint): ChannelRecord {
@@ -163,29 +179,57 @@ export function createRecovery(options: {
     }
   }
 
+  /** Looks again at a channel of the book: whether it is there, whether it isn't closed after all, and whose it is. */
+  async function lookAt(record: ChannelRecord, claims: readonly Claim[]): Promise<void> {
+    const { channelId, origin, state, refused, session } = record
+    if ((await endings.settle(channelId)) !== 'open') return
+    if (state === 'closed') {
+      await channels.reopen(channelId, origin !== '' && !refused && hasKey(session) ? 'open' : 'retired')
+    }
+    const channel = origin === '' ? await onChain(channelId) : undefined
+    if (channel) await adopt(channel, claims)
+  }
+
   return async ({ origins = [], fromBlock }: RecoverOptions): Promise<void> => {
     await channels.refresh()
     for (const opening of book.view.list('opening')) await opener.resolve(opening).catch(() => {})
-    const providers = new Map<string, Address>()
+    const claims: Claim[] = []
     for (const text of origins) {
       const url = new URL(text)
       Origin.assertPayable(url)
-      const provider = await providerAt(url.origin)
-      if (provider) providers.set(url.origin, provider)
+      const { origin } = url
+      const provider = claims.some((claim) => claim.origin === origin) ? undefined : await providerAt(origin)
+      if (provider) claims.push({ origin, provider })
     }
-    const originOf = (provider: Address) =>
-      [...providers].find(([, one]) => isAddressEqual(one, provider))?.[0] ?? ''
+    let overcharged: UntrustedProviderError | undefined
     for (const record of channels.list()) {
-      if (record.state === 'closed') continue
-      const channel = await onChain(record.channelId)
-      if (!channel) await channels.setClosed(record.channelId, undefined)
-      else if (record.origin === '' && originOf(channel.provider) !== '')
-        await channels.forget(record.channelId)
+      if (record.finalAmount !== undefined) continue
+      await lookAt(record, claims).catch((error) => {
+        if (!(error instanceof UntrustedProviderError)) throw error
+        overcharged ??= error
+      })
     }
     for (const channelId of await findOpenings(fromBlock)) {
       if (channels.find(channelId)) continue
       const channel = await onChain(channelId)
-      if (channel && channel.provider !== zeroAddress) await adopt(channel, originOf(channel.provider))
+      if (channel) await adopt(channel, claims)
     }
+    if (overcharged) throw overcharged
   }
+}
+
+/** Whose address an origin says it is paid at. Any can say any. */
+type Claim = { origin: string; provider: Address }
+
+/** What an origin says of a channel. */
+type Word = { origin: string; tally: Tally.Tally }
+
+/**
+ * Whom to believe. One that nobody rivals, since the caller named it; else the one that alone shows the highest voucher of this
+ * wallet: the vouchers went there.
+ */
+function mostSigned(words: readonly Word[], isOnly: boolean): Word | undefined {
+  if (isOnly) return words[0]
+  const [first, second] = [...words].sort((a, b) => (a.tally.signed > b.tally.signed ? -1 : 1))
+  return first && first.tally.signed > (second?.tally.signed ?? 0n) ? first : undefined
 }

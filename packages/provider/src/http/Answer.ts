@@ -16,6 +16,7 @@ const passing = new Set([
   'content-length',
   'date',
   'keep-alive',
+  'payment-receipt',
   'proxy-authenticate',
   'proxy-connection',
   'set-cookie',

@@ -1,11 +1,12 @@
-import { type Channel, DrainError, Pricing, Usdc, type Headers as Wire } from '@drain/core'
+import { type Channel, DrainError, Pricing, type Rejection, Usdc, type Headers as Wire } from '@drain/core'
 import type { Hex } from 'viem'
-import type { ChannelState, Ledger, ReservationId } from '../ledger/Ledger.ts'
+import type { CaptureResult, ChannelState, Ledger, ReservationId } from '../ledger/Ledger.ts'
 import { createSentText, type SentText } from '../stream/SentText.ts'
 import type { StreamSettings } from '../stream/StreamSettings.ts'
 import type { WaitingLines } from '../stream/WaitingLines.ts'
 import { type Answer, encodeAnswer } from './Answer.ts'
 import type { RunningPayments } from './RunningPayments.ts'
+import type { AnswerWriter, Funds } from './Scheme.ts'
 import { inSteps, type RequestQuote } from './StreamQuote.ts'
 
 /** What the payments of a provider share. */
@@ -18,6 +19,16 @@ export type PaymentContext = {
   readonly maxAnswerBytes: number
 }
 
+/** Where the money of a payment is held. */
+type Held =
+  | {
+      reservationId: ReservationId
+      consumer: Channel.Channel['consumer']
+      /** The channel as the reservation left it. */
+      account: ChannelState
+    }
+  | { funds: Funds }
+
 /**
  * The reserved payment of one request. The handler reports the real cost; without a report the whole quote is charged
  * when the work succeeded, and nothing when it failed.
@@ -29,8 +40,11 @@ export class Payment {
   readonly quote: bigint
   /** Whether the answer is kept for retries of the request: pass it to `settle`. */
   readonly keepsAnswer: boolean
+  /** How its scheme tells costs, where it isn't paid by the headers. */
+  readonly writer: AnswerWriter | undefined
   readonly #context: PaymentContext
-  readonly #reservationId: ReservationId
+  readonly #reservationId: ReservationId | undefined
+  readonly #funds: Funds | undefined
   readonly #step: bigint
   #captured = 0n
   #held: bigint
@@ -49,25 +63,25 @@ export class Payment {
 
   constructor(
     context: PaymentContext,
-    reservation: {
-      reservationId: ReservationId
-      consumer: Channel.Channel['consumer']
+    held: Held & {
       quote: RequestQuote
-      /** The channel as the reservation left it. */
-      account: ChannelState
       keepsAnswer?: boolean
+      writer?: AnswerWriter | undefined
     },
   ) {
-    const { most, first, step } = inSteps(reservation.quote)
+    const { most, first, step } = inSteps(held.quote)
     this.#context = context
-    this.#reservationId = reservation.reservationId
+    const { account, consumer } = 'funds' in held ? held.funds : held
+    this.#funds = 'funds' in held ? held.funds : undefined
+    this.#reservationId = 'funds' in held ? undefined : held.reservationId
     this.#step = step
     this.#held = first
-    this.#account = reservation.account
-    this.channelId = reservation.account.channelId
-    this.consumer = reservation.consumer
+    this.#account = account
+    this.channelId = account.channelId
+    this.consumer = consumer
     this.quote = most
-    this.keepsAnswer = reservation.keepsAnswer ?? false
+    this.keepsAnswer = held.keepsAnswer ?? false
+    this.writer = held.writer
     context.running.add(this)
   }
 
@@ -152,8 +166,8 @@ export class Payment {
    * @throws {LedgerUnavailableError}
    */
   async step(cost: bigint, hold: bigint): Promise<void> {
-    const { ledger, lines } = this.#context
-    const result = await ledger.capture(this.#reservationId, cost, { final: false, hold })
+    const { lines } = this.#context
+    const result = await this.#capture(cost, { final: false, hold })
     const before = this.#held
     this.#account = result.state
     this.#held = result.ok ? result.held : 0n
@@ -164,10 +178,10 @@ export class Payment {
   /** Keeps the reservation while the work goes on. Called by a timer that all payments share. */
   renew(): void {
     if (this.#settlement) return
-    this.#context.ledger.renew(this.#reservationId).then(
+    this.#renewal().then(
       // Another process may have frozen the channel.
-      ({ state }) => {
-        if (state.status !== 'open') this.abort()
+      (goesOn) => {
+        if (!goesOn) this.abort()
       },
       // A lost lease is the provider's loss, at the capture.
       () => {},
@@ -235,13 +249,29 @@ export class Payment {
     return this.#settlement
   }
 
+  #capture(
+    cost: bigint,
+    options: { final?: boolean; hold?: bigint; outcome?: Uint8Array | undefined },
+  ): Promise<CaptureResult> {
+    const id = this.#reservationId
+    return id === undefined
+      ? (this.#funds as Funds).capture(cost, options)
+      : this.#context.ledger.capture(id, cost, options)
+  }
+
+  async #renewal(): Promise<boolean> {
+    const id = this.#reservationId
+    if (id === undefined) return (this.#funds as Funds).renew()
+    return (await this.#context.ledger.renew(id)).state.status === 'open'
+  }
+
   async #end(actual: bigint, outcome: Uint8Array | undefined): Promise<Wire.Costs> {
-    const { ledger, running, lines } = this.#context
+    const { running, lines } = this.#context
     try {
       // Reserved in steps, and answered as a whole.
       const missing = actual - this.#captured - this.#held
       if (missing > 0n) await this.step(this.#captured, this.#held + missing)
-      const result = await ledger.capture(this.#reservationId, actual, { outcome })
+      const result = await this.#capture(actual, { outcome })
       const { charged, deposit } = result.state
       this.#account = result.state
       // Refused means ended before, which only another holder of this reservation can have done: it charged the cost.
@@ -251,6 +281,17 @@ export class Payment {
       running.delete(this)
       lines.wake(this.channelId)
     }
+  }
+}
+
+/** A payment that was held could not be taken after all: the answer must not be sent. */
+export class PaymentFailedError extends DrainError {
+  override readonly name = 'PaymentFailedError'
+  /** What the client is told. */
+  readonly rejection: Rejection.Rejection
+  constructor(rejection: Rejection.Rejection) {
+    super(rejection.code, rejection.message, { action: 'Do not send the answer.' })
+    this.rejection = rejection
   }
 }
 

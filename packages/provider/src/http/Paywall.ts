@@ -1,6 +1,6 @@
 import { type Channel, Deployment, Domain, Usdc, type Voucher, type Headers as Wire } from '@drain/core'
 import { type SelectedSecp256k1, selectSecp256k1 } from '@drain/keys'
-import { createPublicClient, type Hex, hexToBytes } from 'viem'
+import { createPublicClient, type Hex, hexToBytes, type PublicClient } from 'viem'
 import { createChannelReader } from '../chain/ChannelReader.ts'
 import { chainOf } from '../chain/chainOf.ts'
 import { createExposure } from '../chain/Exposure.ts'
@@ -10,7 +10,7 @@ import type { Ledger } from '../ledger/Ledger.ts'
 import { startPruning } from '../ledger/startPruning.ts'
 import { createChainCheck } from '../observe/ChainCheck.ts'
 import { createHealth, type Health } from '../observe/Health.ts'
-import { createLogger } from '../observe/Log.ts'
+import { createLogger, type Logger } from '../observe/Log.ts'
 import { createMetrics, type Metrics } from '../observe/Metrics.ts'
 import { observeChannels } from '../observe/observeChannels.ts'
 import { observeLedger } from '../observe/observeLedger.ts'
@@ -26,8 +26,9 @@ import { createSignerRecovery } from '../verify/SignerRecovery.ts'
 import * as Terms from '../verify/Terms.ts'
 import { type Admission, createAdmission, type Found } from './admission.ts'
 import { type Begin, createBegin } from './beginning.ts'
+import { type Asker, type ChannelRequests, createChannelRequests } from './channelRequests.ts'
 import { type CloseResult, createChannelCloser } from './closing.ts'
-import { type Asker, createEndpoints } from './endpoints.ts'
+import { createEndpoints } from './endpoints.ts'
 import { createOpenRelay, type OpenRelay } from './openRelay.ts'
 import type { PaywallConfig } from './PaywallConfig.ts'
 import type { RequestHead } from './RequestHead.ts'
@@ -36,6 +37,7 @@ import { createRateLimits, limitsOfRaises } from './rateLimits.ts'
 import { closed } from './rejections.ts'
 import * as Url from './requestUrl.ts'
 import { refusal } from './responses.ts'
+import { createSchemes } from './schemes.ts'
 import { createHandle, type Handle } from './serving.ts'
 import { createShutdown } from './shutdown.ts'
 
@@ -52,6 +54,9 @@ export type Paywall = {
   readonly settlement: Settlement
   /** The worker that turns charges into transactions. */
   readonly settler: Settler
+  /** Asks the node. */
+  readonly client: PublicClient
+  readonly logger: Logger
   /**
    * Serves a paid request: checks its voucher, reserves `quote` (base units), runs `work`, captures the real cost, and
    * adds the cost headers. Work that throws or answers 400 and above is not charged unless it reported a cost. Never
@@ -79,6 +84,8 @@ export type Paywall = {
   now(): bigint
   /** Freezes a channel, waits for what runs on it, and settles it. */
   closeChannel(channel: Channel.Channel): Promise<CloseResult>
+  /** What consumers ask about their channels. */
+  readonly requests: ChannelRequests
   /** The streams that wait for vouchers. */
   readonly lines: WaitingLines
   /** What is counted, for Prometheus. */
@@ -187,22 +194,6 @@ export function createPaywall(config: PaywallConfig): Paywall {
     verified: metrics.verified,
   })
 
-  const maxAnswerBytes = config.idempotency?.maxAnswerBytes ?? 256 * 1_024
-  const begin = createBegin({
-    context: {
-      ...{ ledger, running, lines, maxAnswerBytes },
-      settings: { ...defaultStreamSettings, ...config.streams },
-    },
-    maxBodyBytes: config.idempotency?.maxBodyBytes ?? 1_024 * 1_024,
-    admit,
-    originOf,
-    offerAt,
-    limits,
-    began: (beginning) => tellBeginning(beginning, metrics, logger),
-    log,
-  })
-  const handle = createHandle(begin, maxAnswerBytes)
-
   const relay =
     config.relay &&
     createOpenRelay(config.relay, {
@@ -219,6 +210,39 @@ export function createPaywall(config: PaywallConfig): Paywall {
         metrics,
       },
     })
+
+  const requests = createChannelRequests({
+    ...{ deployment, domainSeparator, provider, ledger, lines, secp256k1, admit, lookUp, closeChannel },
+    raises: createRateLimits(limitsOfRaises(config.limits)),
+    allowUnsignedClose: config.allowUnsignedClose ?? false,
+    now: channels.now,
+  })
+  const schemes = createSchemes(
+    (config.schemes ?? []).map((create) =>
+      create({
+        ...{ deployment, provider, terms, domainSeparator, account, client, ledger, transactions, channels },
+        ...{ secp256k1, relay, requests, logger },
+        clock: clock ?? Date.now,
+      }),
+    ),
+  )
+
+  const maxAnswerBytes = config.idempotency?.maxAnswerBytes ?? 256 * 1_024
+  const begin = createBegin({
+    context: {
+      ...{ ledger, running, lines, maxAnswerBytes },
+      settings: { ...defaultStreamSettings, ...config.streams },
+    },
+    maxBodyBytes: config.idempotency?.maxBodyBytes ?? 1_024 * 1_024,
+    admit,
+    originOf,
+    offerAt,
+    schemes,
+    limits,
+    began: (beginning) => tellBeginning(beginning, metrics, logger),
+    log,
+  })
+  const handle = createHandle(begin, maxAnswerBytes)
 
   if (plan) settler.start()
 
@@ -267,6 +291,7 @@ export function createPaywall(config: PaywallConfig): Paywall {
     now: channels.now,
     originOf,
     closeChannel,
+    requests,
     lines,
     metrics,
     health,
@@ -275,7 +300,7 @@ export function createPaywall(config: PaywallConfig): Paywall {
       return shutdown.isClosing
     },
     async ready() {
-      await Promise.all([ledger.ready(), chainCheck.check(), secp256k1.ready()])
+      await Promise.all([ledger.ready(), chainCheck.check(), secp256k1.ready(), schemes?.ready()])
       chainCheck.watch()
       const { contract } = deployment
       logger.info('ready', { provider, chainId, contract, secp256k1: secp256k1.name, relay: Boolean(relay) })
@@ -288,8 +313,10 @@ export function createPaywall(config: PaywallConfig): Paywall {
       }
     },
     settler,
+    client,
+    logger,
     close: () => shutdown.close(),
   }
-  const endpoints = createEndpoints(paywall, createRateLimits(limitsOfRaises(config.limits)))
+  const endpoints = createEndpoints(paywall, requests, schemes)
   return paywall
 }

@@ -11,6 +11,7 @@ import type * as Terms from '../verify/Terms.ts'
 import type { AdminToken } from './admin.ts'
 import type { RelayInput } from './openRelay.ts'
 import type { LimitsInput } from './rateLimits.ts'
+import type { SchemeFactory } from './Scheme.ts'
 
 /** How a provider is set up. */
 export type PaywallConfig = {
@@ -62,6 +63,8 @@ export type PaywallConfig = {
    * level of `LOG_LEVEL` (`info`).
    */
   log?: LogInput | undefined
+  /** Ways to pay beside the headers, such as those of `@drain/mpp/server`. A 402 offers all of them. */
+  schemes?: readonly SchemeFactory[] | undefined
   /** How much one channel may ask for. */
   limits?: LimitsInput | undefined
   /** Opens channels for consumers without gas (`POST /v1/open`). Off by default: it spends the provider's gas. */

@@ -39,10 +39,10 @@ export type Ask = {
   quote: Pick<StreamQuote, 'most' | 'first'>
 }
 
-export type Reading = { ok: true; instrument: Instrument } | ({ ok: false; writer: AnswerWriter } & Refused)
+export type Reading = { ok: true; instrument: Instrument } | ({ ok: false; writer: AnswerWriter } & Refusal)
 
 /** Why something is refused. `retryAfterSeconds`: for what may pass later. */
-export type Refused = { rejection: Rejection.Rejection; retryAfterSeconds?: number | undefined }
+export type Refusal = { rejection: Rejection.Rejection; retryAfterSeconds?: number | undefined }
 
 /** What pays for a request. */
 export type Instrument = VoucherInstrument | FundsInstrument | ManagedInstrument
@@ -52,8 +52,11 @@ export type VoucherInstrument = {
   readonly kind: 'voucher'
   readonly writer: AnswerWriter
   readonly voucher: Voucher.Voucher
-  /** Opens the channel first, where the credential brings what that takes. Returns why it can't be. */
-  prepare?(): Promise<Refused | undefined>
+  /**
+   * Opens the channel first, where the credential brings what that takes, for a request of that many base units. Returns why it
+   * can't be.
+   */
+  prepare?(quote: bigint): Promise<Refusal | undefined>
 }
 
 /** Money that isn't on a channel. */
@@ -66,9 +69,9 @@ export type FundsInstrument = {
 
 export type FundsBegun =
   | { ok: true; funds: Funds }
-  | ({ ok: false } & Refused)
+  | ({ ok: false } & Refusal)
   /** The stored answer of a request under the same key, encoded; it is given again. */
-  | { ok: false; outcome: Uint8Array; costs: Wire.Costs }
+  | { ok: false; outcome: Uint8Array; costs: Wire.Costs; account: ChannelState }
 
 /** A request that is about the payment itself: no work is done, and nothing is charged. */
 export type ManagedInstrument = {
@@ -79,7 +82,7 @@ export type ManagedInstrument = {
 
 export type Managed =
   | { ok: true; status: 200 | 204; headers: Record<string, string>; body?: unknown }
-  | ({ ok: false } & Refused)
+  | ({ ok: false } & Refusal)
 
 /** Where a payment's money is: a reservation in the ledger, or something that acts like one. */
 export type Funds = {

@@ -3,53 +3,40 @@ import {
   Channel,
   ChannelRequest,
   CloseAuthorization,
-  Deployment,
   InvalidFormatError,
   Pricing,
-  type Rejection,
-  SessionKey,
   Usdc,
   Voucher,
   Headers as Wire,
 } from '@drain/core'
-import type { Hex } from 'viem'
 import type { ChannelState, LedgerVoucher } from '../ledger/Ledger.ts'
 import * as Terms from '../verify/Terms.ts'
-import type { KnownChannel } from '../verify/verifyVoucher.ts'
 import { createAdminRoutes } from './admin.ts'
 import { readJson } from './body.ts'
+import { type Asker, type ChannelRequests, closingJson } from './channelRequests.ts'
 import { isPreflight, preflight } from './cors.ts'
 import { documentation } from './documentation.ts'
 import type { Paywall } from './Paywall.ts'
 import { toResponse } from './PlainAnswer.ts'
-import type { RateLimits } from './rateLimits.ts'
-import { closed, ledgerRejection, tooManyRequests } from './rejections.ts'
+import { closed as closedForGood } from './rejections.ts'
 import { relayResponse } from './relayResponse.ts'
 import { pathOf } from './requestUrl.ts'
-import { json, plainRefusal, problem, refusal } from './responses.ts'
-
-const wrongSigner =
-  'The request is not signed by the channel’s consumer, nor by a session key whose proof is known.'
-
-/** A voucher without a request is refused for no quote. */
-const noQuote = { most: 0n, first: 0n }
-
-/** What an adapter knows of a request beside it. */
-export type Asker = {
-  /** Who asks. Trap: leave it out behind a proxy, unless it is the client's true address. */
-  remoteAddress?: string | undefined
-}
+import { json, plainFailure, plainRefusal, problem, refusal } from './responses.ts'
+import type { Instrument } from './Scheme.ts'
+import type { Schemes } from './schemes.ts'
 
 type Route = (request: Request, asker: Asker) => Response | undefined | Promise<Response | undefined>
 
 /**
  * A handler that answers the protocol's routes and leaves all others alone.
  *
- * @param raises Limits of vouchers that come without a request: each is a durable write.
+ * @param requests What consumers ask about their channels.
+ * @param schemes Where vouchers may come as well.
  */
 export function createEndpoints(
   paywall: Paywall,
-  raises: RateLimits,
+  requests: ChannelRequests,
+  schemes?: Schemes,
 ): (request: Request, asker?: Asker) => Promise<Response | undefined> {
   const { config, deployment, domainSeparator, provider, ledger } = paywall
   const models = Object.entries(config.models ?? {})
@@ -95,71 +82,29 @@ export function createEndpoints(
     features: deployment.features,
   }
 
-  /** Proves that a request about a channel comes from its consumer. */
-  async function authenticate(
-    channelId: Hex,
-    action: ChannelRequest.Action,
-    fields: unknown,
-    { remoteAddress }: Asker,
-  ): Promise<{ ok: true; channel: KnownChannel } | { ok: false; response: Response }> {
-    const refuse = (code: Rejection.Code, message: string) =>
-      ({ ok: false, response: refusal({ code, message }) }) as const
-    const isUnsigned = action === 'close' && config.allowUnsignedClose && !hasSignature(fields)
-    // The chain is asked only about channels for which somebody has signed something.
-    const proven = isUnsigned ? undefined : signerOf(channelId, action, fields)
-    if (proven && 'problem' in proven) return refuse('invalid_signature', proven.problem)
-    const found = await paywall.lookUp(channelId, remoteAddress)
-    const channel = 'channel' in found ? found.channel : await remembered(channelId)
-    if (!channel)
-      return { ok: false, response: refusal((found as { rejection: Rejection.Rejection }).rejection) }
-    if (channel.provider.toLowerCase() !== provider.toLowerCase()) {
-      return refuse('wrong_provider', 'This channel pays another provider.')
-    }
-    if (proven && !SessionKey.accept(proven.signed, channel, deployment)) {
-      return refuse('invalid_signature', wrongSigner)
-    }
-    return { ok: true, channel }
-  }
-
-  /** Who has signed for an action, or what is wrong with that. */
-  function signerOf(
-    channelId: Hex,
-    action: ChannelRequest.Action,
-    fields: unknown,
-  ): { signed: SessionKey.Signed } | { problem: string } {
-    let proof: { deadline: bigint; signature: Hex }
-    try {
-      proof = ChannelRequest.fromJson(fields)
-    } catch {
-      return { problem: `Sign a ChannelRequest for the action "${action}": send deadline and signature.` }
-    }
-    if (!ChannelRequest.isTimely(proof.deadline, paywall.now())) {
-      return { problem: 'The deadline must lie ahead, by at most five minutes.' }
-    }
-    const digest = ChannelRequest.digest({ channelId, action, deadline: proof.deadline }, domainSeparator)
-    const signed = SessionKey.recover(digest, proof.signature, paywall.secp256k1)
-    return signed ? { signed } : { problem: wrongSigner }
-  }
-
-  /** A channel that is closed on chain by now, as the ledger has it: repeats of a close get the same answer. */
-  async function remembered(channelId: Hex): Promise<KnownChannel | undefined> {
-    const state = await ledger.get(channelId)
-    return state && { ...state, id: state.channelId }
-  }
-
   async function channelState(request: Request, id: string, asker: Asker): Promise<Response> {
     const channelId = Channel.parseId(id)
-    const asked = await authenticate(channelId, 'state', parseJson(request.headers.get(Wire.request)), asker)
-    if (!asked.ok) return asked.response
+    const asked = await requests.authenticate(
+      channelId,
+      'state',
+      parseJson(request.headers.get(Wire.request)),
+      asker,
+    )
+    if (!asked.ok) return refusal(asked.rejection)
     const state = await ledger.get(channelId)
     const { channel } = asked
     return json(describe(state ?? channel), 200, { 'Cache-Control': 'private, no-store' })
   }
 
-  async function raise(request: Request, { remoteAddress }: Asker): Promise<Response> {
-    const body = request.headers.has(Wire.names.voucher[0]) || request.headers.has(Wire.names.voucher[1])
+  async function raise(request: Request, asker: Asker): Promise<Response> {
+    const isInHeader =
+      request.headers.has(Wire.names.voucher[0]) || request.headers.has(Wire.names.voucher[1])
+    await schemes?.ready()
+    const found = schemes?.find(request, paywall.originOf(request))
+    if (found?.ok && 'instrument' in found) return raiseBy(found.instrument, asker)
+    if (found && 'refused' in found) return toResponse(plainFailure(found.refused.rejection, found.writer))
     let headers: Pick<Headers, 'get'> = request.headers
-    if (!body) {
+    if (!isInHeader) {
       const sent = await readJson(request)
       if (!sent.ok) return refusal({ code: 'invalid_voucher_format', message: sent.message })
       const text = writable(sent.value)
@@ -167,17 +112,29 @@ export function createEndpoints(
     }
     const parsed = Wire.parseVoucher(headers)
     if (!parsed.ok) return refusal({ code: parsed.code, message: parsed.message })
-    const admission = await paywall.admit(parsed.voucher, remoteAddress)
-    if (!admission.ok) return refusal(admission.rejection)
-    const taken = raises.take(admission.channel.channelId)
-    if (!taken.ok) return toResponse(plainRefusal(tooManyRequests, undefined, taken.retryAfterSeconds))
-    const raised = await ledger.raise(admission)
-    if (!raised.ok) {
-      // Nothing was written: whoever has seen a voucher can send it again.
-      taken.ticket.giveBack()
-      return refusal(ledgerRejection(raised.code, raised.state, noQuote))
+    return tellRaised(await requests.raise(parsed.voucher, asker))
+  }
+
+  /** A voucher of a scheme, in its own words; its channel must be there. */
+  async function raiseBy(instrument: Instrument, asker: Asker): Promise<Response> {
+    const { writer } = instrument
+    if (instrument.kind !== 'voucher' || instrument.prepare) {
+      const message = 'This takes vouchers only.'
+      return toResponse(plainFailure({ code: 'invalid_voucher_format', message }, writer))
     }
-    paywall.lines.wake(raised.state.channelId)
+    const raised = await requests.raise(instrument.voucher, asker)
+    if (!raised.ok) return toResponse(plainFailure(raised.rejection, writer, raised.retryAfterSeconds))
+    const { state } = raised
+    const { channelId, charged, deposit } = state
+    const costs = { channelId, cost: 0n, total: charged, remaining: deposit - charged }
+    const response = tellRaised(raised)
+    for (const [name, value] of Object.entries(writer.receipt(costs, state)))
+      response.headers.set(name, value)
+    return response
+  }
+
+  function tellRaised(raised: Awaited<ReturnType<ChannelRequests['raise']>>): Response {
+    if (!raised.ok) return toResponse(plainRefusal(raised.rejection, undefined, raised.retryAfterSeconds))
     const { channelId, authorized, charged, reserved, deposit } = raised.state
     return json({
       channelId,
@@ -192,25 +149,14 @@ export function createEndpoints(
     const body = await readJson(request)
     if (!body.ok) return problem(body.status, 'invalid_request', body.message)
     const channelId = Channel.parseId((body.value as { channelId?: unknown } | null)?.channelId)
-    const asked = await authenticate(channelId, 'close', body.value, asker)
-    if (!asked.ok) return asked.response
-    if (!Deployment.has(deployment, 'cooperativeClose')) {
-      return problem(
-        501,
-        'feature_unavailable',
-        'The contract of this channel has no early close: wait for its expiry.',
-      )
+    const closed = await requests.close(channelId, body.value, asker)
+    if (!closed.ok) {
+      const { message } = closed.rejection
+      return 'isUnsupported' in closed
+        ? problem(501, 'feature_unavailable', message)
+        : refusal(closed.rejection)
     }
-    const closing = await paywall.closeChannel(asked.channel)
-    if ('rejection' in closing) return refusal(closing.rejection)
-    const { finalAmount, txHash, signature } = closing
-    const answer = {
-      channelId,
-      finalAmount: finalAmount.toString(),
-      ...(txHash ? { txHash } : {}),
-      signature,
-    }
-    return json(answer, 200, { 'Cache-Control': 'private, no-store' })
+    return json(closingJson(channelId, closed.closing), 200, { 'Cache-Control': 'private, no-store' })
   }
 
   async function health(): Promise<Response> {
@@ -262,7 +208,7 @@ export function createEndpoints(
     const route = routes.get(name)
     const state = /^\/v1\/channels\/([^/]+)$/.exec(pathname)
     try {
-      if (paywall.isClosing && beginning.has(name)) return refusal(closed)
+      if (paywall.isClosing && beginning.has(name)) return refusal(closedForGood)
       if (route) return await route(request, asker)
       if (state?.[1] && request.method === 'GET') return await channelState(request, state[1], asker)
       if (pathname.startsWith('/v1/admin/') || pathname === '/metrics')
@@ -297,10 +243,6 @@ function describe(channel: ChannelState | Channel.Channel) {
 
 function voucherJson({ amount, nonce, signature }: LedgerVoucher) {
   return { amount: amount.toString(), nonce: nonce.toString(), signature }
-}
-
-function hasSignature(fields: unknown): boolean {
-  return typeof fields === 'object' && fields !== null && 'signature' in fields
 }
 
 /** JSON of a value that was parsed from JSON; what is nested too deeply to be written is no voucher. */

@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { costHeaders } from './costHeaders.ts'
 import type { Payment } from './Payment.ts'
 import { rejectionOf } from './rejections.ts'
-import { plainRefusal } from './responses.ts'
+import { plainFailure } from './responses.ts'
 
 type Loose = (...args: unknown[]) => unknown
 type Call = { method: Loose; args: unknown[] }
@@ -41,7 +41,7 @@ export function holdAnswer(res: ServerResponse, payment: Payment): void {
   function isHeld(): boolean {
     if (state !== 'holding') return state === 'refused'
     if (!said && payment.isDeferred) {
-      open(costHeaders({ channelId: payment.channelId }))
+      open(costHeaders(payment, undefined, res.statusCode))
       return false
     }
     said ??= pretend(res)
@@ -63,7 +63,7 @@ export function holdAnswer(res: ServerResponse, payment: Payment): void {
         : undefined
     payment
       .settle(status < 400, answer)
-      .then((costs) => open(costHeaders(costs)), refuse)
+      .then((costs) => open(costHeaders(payment, costs, status)), refuse)
       // What the handler wrote cannot be sent, such as a header with a line break: Node says so only now.
       .catch(() => res.destroy())
   }
@@ -85,7 +85,7 @@ export function holdAnswer(res: ServerResponse, payment: Payment): void {
     state = 'refused'
     if (said) said.isHeard = true
     for (const name of res.getHeaderNames()) res.removeHeader(name)
-    const { status, headers, body } = plainRefusal(rejectionOf(error))
+    const { status, headers, body } = plainFailure(rejectionOf(error), payment.writer)
     writeHead.call(res, status, { ...headers, 'Content-Length': Buffer.byteLength(body) })
     end.call(res, body)
     for (const { args } of held) notify(args)

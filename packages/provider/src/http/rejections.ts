@@ -1,7 +1,7 @@
 /** Why a payment is refused, in the words of the wire. */
 import { type Rejection, Usdc } from '@drain/core'
 import type { ChannelState } from '../ledger/Ledger.ts'
-import { PaymentCutOffError } from './Payment.ts'
+import { PaymentCutOffError, PaymentFailedError } from './Payment.ts'
 import type { StreamQuote } from './StreamQuote.ts'
 
 /** A refusal of the ledger as the wire tells it. */
@@ -49,6 +49,7 @@ export const closed: Rejection.Rejection = {
 
 /** What a client is told when a payment could not be settled. */
 export function rejectionOf(error: unknown): Rejection.Rejection {
+  if (error instanceof PaymentFailedError) return error.rejection
   const message =
     error instanceof PaymentCutOffError
       ? 'The provider ended this request before its answer was there. Send it again in a moment.'
@@ -93,6 +94,7 @@ export const lookupRejections: Record<'unknown' | 'unconfirmed' | 'busy', Reject
   unconfirmed: {
     code: 'channel_not_found',
     message: 'This channel’s opening is not confirmed deeply enough yet. Try again soon.',
+    isPassing: true,
   },
   busy: { code: 'rate_limited', message: 'Too many unknown channels at once. Try again in a second.' },
 }

@@ -2,6 +2,7 @@
 import { Rejection, Headers as Wire } from '@drain/core'
 import { allowOrigin, exposed } from './cors.ts'
 import { type PlainAnswer, toResponse } from './PlainAnswer.ts'
+import type { AnswerWriter } from './Scheme.ts'
 
 /** A JSON response that any origin may read. */
 export function json(value: unknown, status = 200, headers: Record<string, string> = {}): Response {
@@ -46,7 +47,19 @@ export function plainRefusal(
   }
   if (offer) Wire.writeOffer(target, offer)
   Wire.writeRejection(target, rejection)
-  if (passing.has(rejection.code)) headers['Retry-After'] = retryAfterSeconds.toString()
+  if (rejection.isPassing || passing.has(rejection.code))
+    headers['Retry-After'] = retryAfterSeconds.toString()
   const body = JSON.stringify(Rejection.toBody(rejection))
   return { status: Rejection.statuses[rejection.code], headers, body }
+}
+
+/** A refused payment as its scheme tells it. */
+export function plainFailure(
+  rejection: Rejection.Rejection,
+  writer: AnswerWriter | undefined,
+  retryAfterSeconds?: number,
+): PlainAnswer {
+  const plain = plainRefusal(rejection, undefined, retryAfterSeconds)
+  const told = writer?.refuse(rejection)
+  return told ? { ...told, headers: { ...plain.headers, ...told.headers } } : plain
 }

@@ -2,9 +2,10 @@
 import type { Begin, RequestOptions } from './beginning.ts'
 import { isPreflight, preflight } from './cors.ts'
 import type { Payment } from './Payment.ts'
+import { toResponse } from './PlainAnswer.ts'
 import { readAnswer } from './readAnswer.ts'
 import { rejectionOf } from './rejections.ts'
-import { problem, refusal } from './responses.ts'
+import { plainFailure, problem } from './responses.ts'
 import type { RequestQuote } from './StreamQuote.ts'
 import { sendable, withCosts } from './withCosts.ts'
 
@@ -41,29 +42,29 @@ export function createHandle(begin: Begin, maxAnswerBytes: number): Handle {
       if (isDeferredTo(payment, response)) return await withStream(request, response, payment)
       // A stream that was begun and isn't the answer would wait for a reader.
       payment.abort()
-      return withCosts(response, await payment.settled)
+      return withCosts(response, payment, await payment.settled)
     } catch (error) {
       await response.body?.cancel().catch(() => {})
-      return refusal(rejectionOf(error))
+      return toResponse(plainFailure(rejectionOf(error), payment.writer))
     }
   }
 
   async function withStream(request: Request, response: Response, payment: Payment): Promise<Response> {
     // Nobody reads the body of an answer to HEAD, or ends it.
     if (request.method === 'HEAD') await response.body?.cancel()
-    return withCosts(response, { channelId: payment.channelId })
+    return withCosts(response, payment)
   }
 
   /** Charges a whole answer, and keeps it in the same step when its request may be repeated. */
   async function settled(response: Response, payment: Payment): Promise<Response> {
     const succeeded = response.status < 400
     if (!payment.keepsAnswer || isUnmeteredStream(response)) {
-      return withCosts(response, await payment.settle(succeeded))
+      return withCosts(response, payment, await payment.settle(succeeded))
     }
     const read = await readAnswer(response, maxAnswerBytes).catch(() => undefined)
-    if (read) return withCosts(sendable(read.response), await payment.settle(succeeded, read.answer))
+    if (read) return withCosts(sendable(read.response), payment, await payment.settle(succeeded, read.answer))
     // Its body failed before anything was sent.
-    return withCosts(failed(), await payment.settle(false))
+    return withCosts(failed(), payment, await payment.settle(false))
   }
 
   return handle

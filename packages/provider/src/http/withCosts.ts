@@ -1,6 +1,7 @@
-import { Headers as Wire } from '@drain/core'
-import type { Hex } from 'viem'
+import type { Headers as Wire } from '@drain/core'
 import { allowOrigin } from './cors.ts'
+import { writePaid } from './costHeaders.ts'
+import type { Payment } from './Payment.ts'
 
 /** Responses that carry costs already: a handler may answer twice with the same one, if it has no body. */
 const priced = new WeakSet<Response>()
@@ -27,10 +28,9 @@ export function sendable(response: Response): Response {
 }
 
 /** A `sendable` response with what it cost, or with its channel where a stream tells the cost at its end. */
-export function withCosts(response: Response, costs: Wire.Costs | { channelId: Hex }): Response {
+export function withCosts(response: Response, payment: Payment, costs?: Wire.Costs): Response {
   const { headers } = response
-  if ('cost' in costs) Wire.writeCosts(headers, costs)
-  else for (const name of Wire.names.channel) headers.set(name, costs.channelId)
+  writePaid(headers, payment, costs, response.status)
   if (!headers.has('Cache-Control')) headers.set('Cache-Control', 'private')
   priced.add(response)
   return response

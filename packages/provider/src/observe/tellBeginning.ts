@@ -18,6 +18,7 @@ export function tellBeginning(
 
 /** One of few: the code of a refusal, or what else may come of a request. */
 function outcomeOf(refused: Extract<Beginning, { ok: false }>): string {
+  if (refused.isAnswer) return 'managed'
   const { plain } = refused // without it there is a response; with it, one would be made
   const code = plain ? plain.headers[codeName] : refused.response.headers.get(codeName)
   if (Rejection.isCode(code)) return code

@@ -6,8 +6,11 @@
 import type { Address, Hex } from 'viem'
 import type { Notebook } from '../ledger/Notebook.ts'
 
-/** `fill`: a transfer of nothing, for a nonce that would keep the later ones waiting. */
-export type Kind = 'claim' | 'claimBatch' | 'claimAndClose' | 'open' | 'fill'
+/**
+ * `charge`: a consumer's transfer to the provider, of its own and from no channel. `fill`: a transfer of nothing, for a nonce that
+ * would keep the later ones waiting.
+ */
+export type Kind = 'claim' | 'claimBatch' | 'claimAndClose' | 'open' | 'charge' | 'fill'
 
 /** What a transaction takes from a channel: cumulative, base units. */
 export type Take = { readonly channelId: Hex; readonly payAmount: bigint }
@@ -40,6 +43,8 @@ export type Entry = {
   readonly nonce: number
   readonly kind: Kind
   readonly takes: readonly Take[]
+  /** What it is for, where that is no channel: whoever has sent it finds it again by this. */
+  readonly subject?: string | undefined
   readonly attempts: readonly Attempt[]
   /** Wei per gas that no attempt may pay more than. */
   readonly limit: bigint

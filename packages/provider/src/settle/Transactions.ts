@@ -4,6 +4,8 @@
  */
 import { ContractError, type Deployment, DrainError } from '@drain/core'
 import {
+  type Abi,
+  type Address,
   encodeFunctionData,
   type Hex,
   keccak256,
@@ -17,13 +19,23 @@ import { createFeePolicy, type Fees, type Request } from './fees.ts'
 import type { Entry, Journal, Kind, Mined, Take } from './Journal.ts'
 import { isSettled } from './Journal.ts'
 
-/** A call of the contract, to be sent as a transaction. */
-export type Call = {
+/** A function of the channels' contract, or of another one, and what it is called with. */
+type Target =
+  | {
+      functionName: 'claim' | 'claimBatch' | 'claimAndClose' | 'openWithAuthorization'
+      args: readonly unknown[]
+      address?: undefined
+      abi?: undefined
+    }
+  | { address: Address; abi: Abi; functionName: string; args: readonly unknown[] }
+
+/** A call to be sent as a transaction. */
+export type Call = Target & {
   kind: Kind
-  functionName: 'claim' | 'claimBatch' | 'claimAndClose' | 'openWithAuthorization'
-  args: readonly unknown[]
   /** What it takes, and from where. */
   takes: readonly Take[]
+  /** Kept with it, to find it again. */
+  subject?: string | undefined
   /** Wei and gas, decided by the caller, and the most it may come to per gas; by default they are estimated. */
   fees?: (Fees & { limit: bigint }) | undefined
   /** What is lost if it isn't mined soon, in wei: then gas may cost more than usual. */
@@ -40,7 +52,7 @@ export type Transactions = {
    */
   send(call: Call): Promise<Entry>
   /** Simulates a call. @throws {DrainError} what the contract refuses it with, or `chain_unavailable`. */
-  simulate(call: Pick<Call, 'functionName' | 'args'>, channelId?: Hex): Promise<unknown>
+  simulate(call: Target, channelId?: Hex): Promise<unknown>
   /**
    * Waits until a transaction is in a block, for at most `patienceMs`, and returns it with its receipt; without one when it was
    * replaced, or isn't mined yet.
@@ -139,12 +151,16 @@ export function createTransactions(options: {
     }
   }
 
-  async function simulate(
-    { functionName, args }: Pick<Call, 'functionName' | 'args'>,
-    channelId?: Hex,
-  ): Promise<unknown> {
+  const targetOf = ({ address = deployment.contract, abi = ContractError.looseAbi, ...call }: Target) => ({
+    address,
+    abi,
+    functionName: call.functionName,
+    args: call.args,
+  })
+
+  async function simulate(target: Target, channelId?: Hex): Promise<unknown> {
     try {
-      const call = { address: deployment.contract, abi: ContractError.looseAbi, functionName, args, account }
+      const call = { ...targetOf(target), account }
       const { result } = await client.simulateContract(call)
       return result
     } catch (error) {
@@ -163,7 +179,7 @@ export function createTransactions(options: {
 
   /** Writes a transaction down under the first nonce that is free, or the one that it is for. */
   async function write(
-    { kind, takes }: Pick<Entry, 'kind' | 'takes'>,
+    { kind, takes, subject }: Pick<Entry, 'kind' | 'takes' | 'subject'>,
     request: Request,
     { fees, worth, nonce: wanted }: Pick<Call, 'fees' | 'worth'> & { nonce?: number } = {},
   ): Promise<Entry | undefined> {
@@ -174,16 +190,17 @@ export function createTransactions(options: {
       const call = { chainId: deployment.chainId, to, nonce, ...paid, ...(data && { data }) }
       const raw = await sign(() => account.signTransaction(call))
       const attempts = [{ hash: keccak256(raw), raw, at: clock() }]
-      const entry: Entry = { nonce, kind, takes, attempts, limit, state: 'pending' }
+      const known = subject === undefined ? { kind, takes } : { kind, takes, subject }
+      const entry: Entry = { nonce, ...known, attempts, limit, state: 'pending' }
       if (await journal.add(entry)) return entry
       if (wanted !== undefined) return (await journal.replace(entry)) ? entry : undefined
     }
   }
 
-  async function writeCall({ kind, functionName, args, takes, fees, worth }: Call): Promise<Entry> {
-    const data = encodeFunctionData({ abi: ContractError.looseAbi, functionName, args })
-    const request = { account: account.address, to: deployment.contract, data }
-    return (await write({ kind, takes }, request, { fees, worth })) as Entry
+  async function writeCall(call: Call): Promise<Entry> {
+    const { address: to, ...encoded } = targetOf(call)
+    const request = { account: account.address, to, data: encodeFunctionData(encoded) }
+    return (await write(call, request, call)) as Entry
   }
 
   /** Sends what is written down, unless that was just done. Whatever the node says, what counts is the receipt. */

@@ -57,8 +57,11 @@ export function needVoucherFrame(need: VoucherNeed): string {
   return eventFrame(data, 'payment-need-voucher')
 }
 
-/** The end of a stream that was charged: its receipt, the costs as comments, `[DONE]`. */
-export function endFrames(costs: Wire.Costs, ended: Ended): string {
+/**
+ * The end of a stream that was charged: its receipt, the costs as comments, `[DONE]`.
+ * @param more What the payment's scheme puts into the receipt.
+ */
+export function endFrames(costs: Wire.Costs, ended: Ended, more?: Readonly<Record<string, unknown>>): string {
   const { channelId, cost, total, remaining } = costs
   const receipt = JSON.stringify({
     channelId,
@@ -67,6 +70,7 @@ export function endFrames(costs: Wire.Costs, ended: Ended): string {
     remaining: remaining.toString(),
     display: Usdc.display(cost),
     ended,
+    ...more,
   })
   const comments = `: X-DRAIN-Cost: ${cost}\n: X-DRAIN-Total: ${total}\n: X-DRAIN-Remaining: ${remaining}\n\n`
   return `${eventFrame(receipt, 'payment-receipt')}${comments}${doneFrame}`

@@ -137,7 +137,8 @@ export function meterEvents(
     payment.charge(ended === 'complete' ? max(payment.captured, payment.reported) : payment.captured)
     const body = payment.captured > 0n || ended === 'complete' ? payment.sent?.bytes() : undefined
     const answer = body && { status: 200, headers: Object.entries(streamHeaders), body, ended }
-    outlet.send(endFrames(await payment.settle(true, answer), ended))
+    const costs = await payment.settle(true, answer)
+    outlet.send(endFrames(costs, ended, payment.writer?.streamReceipt(costs, payment.account)))
   }
 
   async function run(): Promise<void> {

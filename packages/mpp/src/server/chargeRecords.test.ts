@@ -1,0 +1,86 @@
+import { memoryLedger } from '@drain/provider'
+import type { Address, Hex } from 'viem'
+import { expect, test } from 'vitest'
+import { createChargeRecords } from './chargeRecords.ts'
+
+const address = (digit: string) => `0x${digit.repeat(40)}` as Address
+const token = address('a')
+const word = (digit: string) => `0x${digit.repeat(64)}` as Hex
+
+function setUp() {
+  let now = 1_000_000
+  const identity = { chainId: 31337, contract: address('e'), provider: address('f') }
+  const { notebook } = memoryLedger({ clock: () => now })(identity)
+  return {
+    records: createChargeRecords(notebook, token),
+    notebook,
+    pass(ms: number) {
+      now += ms
+    },
+  }
+}
+
+const charge = {
+  ...{ from: address('b'), to: address('c'), value: 7n, validAfter: 0n, validBefore: 2_000n },
+  nonce: word('1'),
+}
+const by = (owner: string) => ({ owner, block: 5n, key: { id: word('2'), fingerprint: word('3') } })
+
+test('a lease is held while it is renewed, and whoever lost it can send nothing', async () => {
+  const { records, pass } = setUp()
+  expect(await records.take(charge, by('one'))).toEqual({ ok: true })
+  pass(50_000)
+  expect(await records.renew(charge, 'one')).toBe(true)
+  pass(50_000)
+  expect(await records.take(charge, by('two'))).toMatchObject({ ok: false, record: { owner: 'one' } })
+  pass(10_001)
+  expect(await records.take(charge, { ...by('two'), block: 9n })).toEqual({ ok: true })
+  expect(await records.renew(charge, 'one')).toBe(false)
+  expect(await records.beginSending(charge, 'one', '{}', undefined)).toBe(false)
+  // It may have been sent since the first block.
+  expect(await records.get(charge)).toMatchObject({ owner: 'two', block: '5' })
+  await records.release(charge, 'one')
+  expect(await records.beginSending(charge, 'two', '{}', undefined)).toBe(true)
+  await records.release(charge, 'two')
+  pass(1_000_000)
+  expect(await records.take(charge, by('three'))).toMatchObject({ ok: false, record: { state: 'sending' } })
+})
+
+test('what is settled stays settled, and what failed is not taken again', async () => {
+  const { records, pass } = setUp()
+  await records.take(charge, by('one'))
+  await records.beginSending(charge, 'one', '{}', undefined)
+  await records.fail(charge)
+  pass(1_000_000)
+  expect(await records.take(charge, by('two'))).toMatchObject({ ok: false, record: { state: 'failed' } })
+  await records.settle(charge, word('9'))
+  await records.fail(charge)
+  expect(await records.get(charge)).toMatchObject({ state: 'settled', txHash: word('9') })
+})
+
+test('a key is bound to one charge at a time', async () => {
+  const { records } = setUp()
+  const key = { id: word('2'), fingerprint: word('3') }
+  const bound = await Promise.all([
+    records.bindKey(charge.from, key, word('1'), undefined),
+    records.bindKey(charge.from, key, word('4'), undefined),
+  ])
+  expect(bound).toEqual([true, false])
+  const keyed = await records.keyed(charge.from, key.id)
+  expect(keyed).toEqual({ nonce: word('1'), fingerprint: word('3') })
+  expect(await records.bindKey(charge.from, key, word('4'), keyed)).toBe(true)
+})
+
+test('a day after its end a charge is forgotten, with its answer and its key', async () => {
+  const { records, notebook } = setUp()
+  const { key } = by('one')
+  await records.take(charge, by('one'))
+  await records.bindKey(charge.from, key, charge.nonce, undefined)
+  await records.beginSending(charge, 'one', '{}', new Uint8Array([1, 2, 3]))
+  expect(await records.answer(charge)).toEqual(new Uint8Array([1, 2, 3]))
+  expect(await records.prune(charge.validBefore + 86_399n)).toBe(0)
+  expect(await records.prune(charge.validBefore + 86_400n)).toBe(1)
+  const left = []
+  for await (const note of notebook.read('')) left.push(note.key)
+  expect(left).toEqual([])
+})

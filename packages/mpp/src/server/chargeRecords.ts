@@ -1,0 +1,171 @@
+/**
+ * What became of every authorization that was taken: durable, so that none pays twice, and shared by all processes on the ledger.
+ *
+ * `taken`: work goes on for it; a lease, renewed meanwhile. `sending`: the work is done, and the transfer is on its way, or was about
+ * to be. `settled`: the transfer is mined. `failed`: it can't be settled any more. Work that fails gives it back: no record.
+ */
+import type { IdempotencyKey, Notebook } from '@drain/provider'
+import type { Address, Hex } from 'viem'
+import type { Authorization } from '../authorization.ts'
+import { nameOf } from './chargeEvents.ts'
+
+export type ChargeRecord = {
+  readonly state: 'taken' | 'sending' | 'settled' | 'failed'
+  /** Who works on it: made anew whenever it is taken. */
+  readonly owner: string
+  /** Until when the lease of `taken` lasts, in milliseconds of the store's clock. */
+  readonly until: number
+  /** The block when it was taken: it can't have been used in one before. */
+  readonly block: string
+  /** The authorization's own end, Unix seconds: the record matters no longer than that, but for what is kept with it. */
+  readonly validBefore: string
+  readonly key?: IdempotencyKey | undefined
+  /** The signed authorization, from `sending` on. */
+  readonly payload?: string | undefined
+  readonly txHash?: Hex | undefined
+}
+
+/** What an `Idempotency-Key` stands for. */
+export type KeyedCharge = { readonly nonce: Hex; readonly fingerprint: Hex }
+
+export type Taken =
+  | { ok: true }
+  /** The record of whoever has it, or had it. */
+  | { ok: false; record: ChargeRecord }
+
+export type ChargeRecords = {
+  /** Takes an authorization that nobody has: one that is new, or whose lease has run out. */
+  take(
+    authorization: Authorization,
+    by: { owner: string; block: bigint; key: IdempotencyKey | undefined },
+  ): Promise<Taken>
+  get(authorization: Pick<Authorization, 'from' | 'nonce'>): Promise<ChargeRecord | undefined>
+  /** Keeps the lease. `false`: somebody else has it. */
+  renew(authorization: Authorization, owner: string): Promise<boolean>
+  /** The work is done; `answer` is kept first. `payload`: the signed authorization. `false`: somebody else has it. */
+  beginSending(
+    authorization: Authorization,
+    owner: string,
+    payload: string,
+    answer: Uint8Array | undefined,
+  ): Promise<boolean>
+  settle(authorization: Authorization, txHash: Hex): Promise<void>
+  fail(authorization: Authorization): Promise<void>
+  /** The work came to nothing: it may be taken again. */
+  release(authorization: Authorization, owner: string): Promise<void>
+  answer(authorization: Pick<Authorization, 'from' | 'nonce'>): Promise<Uint8Array | undefined>
+  keyed(from: Address, keyId: Hex): Promise<KeyedCharge | undefined>
+  /** Binds a key to an authorization, if it is still bound to `before`. `false`: it isn't. */
+  bindKey(from: Address, key: IdempotencyKey, nonce: Hex, before: KeyedCharge | undefined): Promise<boolean>
+  /** Drops what ended more than a day before `now` (Unix seconds). Returns how many. */
+  prune(now: bigint): Promise<number>
+}
+
+const leaseMs = 60_000
+const keptSeconds = 86_400n
+/** A note takes 1 MiB, and base64 four characters for three bytes. */
+const maxAnswerBytes = 768 * 1_024
+
+export function createChargeRecords(notebook: Notebook, token: Address): ChargeRecords {
+  const recordKey = (authorization: Pick<Authorization, 'from' | 'nonce'>) =>
+    `charge/${nameOf(token, authorization)}`
+  const answerKey = (authorization: Pick<Authorization, 'from' | 'nonce'>) =>
+    `charge-answer/${nameOf(token, authorization)}`
+  const keyKey = (from: Address, keyId: Hex) => `charge-key/${from}/${keyId}`.toLowerCase()
+
+  async function read(key: string): Promise<string | undefined> {
+    for await (const note of notebook.read(key)) if (note.key === key) return note.text
+    return undefined
+  }
+
+  /** Changes a record in one step. `undefined` leaves it. Returns whether it was changed. */
+  function change(
+    authorization: Pick<Authorization, 'from' | 'nonce'>,
+    decide: (record: ChargeRecord, now: number) => ChargeRecord | null | undefined,
+  ): Promise<boolean> {
+    return notebook.write(recordKey(authorization), (text, now) => {
+      const changed = text === undefined ? undefined : decide(decode(text), now)
+      if (changed === undefined) return { result: false }
+      return { result: true, write: changed === null ? null : JSON.stringify(changed) }
+    })
+  }
+
+  const isHeldBy = (record: ChargeRecord, owner: string) => record.state === 'taken' && record.owner === owner
+
+  return {
+    take: (authorization, { owner, block, key }) =>
+      notebook.write<Taken>(recordKey(authorization), (text, now) => {
+        const record = text === undefined ? undefined : decode(text)
+        if (record && !(record.state === 'taken' && record.until <= now))
+          return { result: { ok: false, record } }
+        const taken: ChargeRecord = {
+          state: 'taken',
+          owner,
+          until: now + leaseMs,
+          // Of a lease that ran out: its holder may have come to send it after all.
+          block: record?.block ?? String(block),
+          validBefore: String(authorization.validBefore),
+          ...(key && { key }),
+        }
+        return { result: { ok: true }, write: JSON.stringify(taken) }
+      }),
+    async get(authorization) {
+      const text = await read(recordKey(authorization))
+      return text === undefined ? undefined : decode(text)
+    },
+    renew: (authorization, owner) =>
+      change(authorization, (record, now) =>
+        isHeldBy(record, owner) ? { ...record, until: now + leaseMs } : undefined,
+      ),
+    async beginSending(authorization, owner, payload, answer) {
+      if (answer && answer.length <= maxAnswerBytes) {
+        const write = Buffer.from(answer).toString('base64')
+        await notebook.write(answerKey(authorization), () => ({ result: undefined, write }))
+      }
+      return change(authorization, (record) =>
+        isHeldBy(record, owner) ? { ...record, state: 'sending', payload } : undefined,
+      )
+    },
+    async settle(authorization, txHash) {
+      await change(authorization, (record) => ({ ...record, state: 'settled', txHash }))
+    },
+    async fail(authorization) {
+      await change(authorization, (record) =>
+        record.state === 'settled' ? undefined : { ...record, state: 'failed' },
+      )
+    },
+    async release(authorization, owner) {
+      await change(authorization, (record) => (isHeldBy(record, owner) ? null : undefined))
+    },
+    async answer(authorization) {
+      const text = await read(answerKey(authorization))
+      return text === undefined ? undefined : new Uint8Array(Buffer.from(text, 'base64'))
+    },
+    async keyed(from, keyId) {
+      const text = await read(keyKey(from, keyId))
+      return text === undefined ? undefined : (JSON.parse(text) as KeyedCharge)
+    },
+    bindKey: (from, { id, fingerprint }, nonce, before) =>
+      notebook.write(keyKey(from, id), (text) => {
+        const bound = text === undefined ? undefined : (JSON.parse(text) as KeyedCharge)
+        if (bound?.nonce !== before?.nonce) return { result: false }
+        return { result: true, write: JSON.stringify({ nonce, fingerprint } satisfies KeyedCharge) }
+      }),
+    async prune(now) {
+      let dropped = 0
+      for await (const { key, text } of notebook.read('charge/')) {
+        const record = decode(text)
+        if (BigInt(record.validBefore) + keptSeconds > now) continue
+        const [from, nonce] = key.split('/').slice(-2) as [Address, Hex]
+        const drop = (other: string) => notebook.write(other, () => ({ result: undefined, write: null }))
+        await drop(answerKey({ from, nonce }))
+        if (record.key) await drop(keyKey(from, record.key.id))
+        await drop(key)
+        dropped += 1
+      }
+      return dropped
+    },
+  }
+}
+
+const decode = (text: string) => JSON.parse(text) as ChargeRecord

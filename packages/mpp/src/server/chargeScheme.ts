@@ -1,0 +1,211 @@
+/** `evm`/`charge` as a scheme of our paywall: single requests, each paid by an authorization of its own. */
+import { InvalidFormatError } from '@drain/core'
+import type { AnswerWriter, Scheme, SchemeContext, SchemeFactory } from '@drain/provider'
+import { getAddress, type Hex } from 'viem'
+import { challengeNonce, fromPayload, type SignedAuthorization } from '../authorization.ts'
+import { encodeText } from '../codec/base64url.ts'
+import { type credentialHeaders, encodeRequest, serializeChallenge } from '../codec/challenge.ts'
+import { readCredential } from '../codec/credential.ts'
+import { type Receipt, receiptHeader, serializeReceipt } from '../codec/receipt.ts'
+import { usdcDecimals } from '../usdc.ts'
+import { type ChallengeProblem, createChallenges, realmOf, type SecretInput } from './challenges.ts'
+import { type ChargeInput, createCharges } from './charges.ts'
+import { refusalAnswer, refuseReading, refuseUnreadable } from './refusals.ts'
+
+export const chargeMethod = 'evm'
+export const chargeIntent = 'charge'
+
+export type EvmChargeInput = ChargeInput &
+  SecretInput & {
+    /** The header that challenges ask for the credential in. Name the other one where `Authorization` has something else in it. */
+    header?: (typeof credentialHeaders)[number] | undefined
+    /** How long a challenge may be answered, in milliseconds. Default 300,000. Clients let their authorizations end with it. */
+    lifeMs?: number | undefined
+  }
+
+/** The receipt of a charge. */
+export type ChargeReceipt = Receipt & {
+  intent: typeof chargeIntent
+  challengeId: string
+  chainId: number
+  /** Base units. */
+  amount: string
+  payer: Hex
+}
+
+/**
+ * Lets consumers pay single requests by MPP, without a channel: method `evm`, intent `charge`, in the USDC of the deployment. The
+ * provider's account sends a transaction for each, after the work and before the answer.
+ *
+ * The value is fixed before the work: a request is charged its whole quote.
+ *
+ * @example
+ * ```ts
+ * const schemes = [drainSession(), evmCharge({ nativePrice: '0.25', minAmount: '0.01' })]
+ * const paywall = createPaywall({ account, chainId: 137, ledger: sqliteLedger('drain.db'), schemes })
+ * ```
+ * @throws {DrainError} `invalid_secret`, `invalid_limit`
+ * @throws {InvalidAmountError}
+ */
+export function evmCharge(input: EvmChargeInput): SchemeFactory {
+  return (context) => createChargeScheme(input, context)
+}
+
+function createChargeScheme(input: EvmChargeInput, context: SchemeContext): Scheme {
+  const { deployment, ledger, clock, logger } = context
+  const { chainId } = deployment
+  const { header, lifeMs = 300_000 } = input
+  const charges = createCharges(context, input)
+  const challenges = createChallenges(input, ledger.notebook)
+  const currency = getAddress(deployment.token)
+  const recipient = getAddress(context.provider)
+  const methodDetails = { chainId, credentialTypes: ['authorization'], decimals: usdcDecimals }
+
+  const requestOf = (amount: bigint) => ({ amount: amount.toString(), currency, methodDetails, recipient })
+
+  /** Each is answered once, so each is another. */
+  function makeOffer(origin: string, amount: bigint): string {
+    const opaque = encodeText(JSON.stringify({ n: crypto.randomUUID() }))
+    const challenge = challenges.make({
+      ...{ realm: realmOf(origin), method: chargeMethod, intent: chargeIntent, opaque },
+      expires: new Date(clock() + lifeMs).toISOString(),
+      ...(header && { header }),
+      request: requestOf(amount),
+    })
+    return serializeChallenge(challenge)
+  }
+
+  /** Reads the token. One that isn't what it is known as stops the paywall, one that is out of reach only this scheme. */
+  async function readToken(): Promise<void> {
+    try {
+      await charges.ready()
+    } catch (error) {
+      if (isTokenProblem(error)) throw error
+      logger.warn('charges are not offered yet: the token cannot be read', {})
+    }
+  }
+
+  return {
+    name: `${chargeMethod}/${chargeIntent}`,
+    async ready() {
+      await Promise.all([challenges.ready(), readToken()])
+    },
+    offer({ origin, quote }) {
+      if (!charges.domain) {
+        charges.ready().catch(() => {})
+        return undefined
+      }
+      return quote.most >= charges.minimum ? makeOffer(origin, quote.most) : undefined
+    },
+    read(request, origin) {
+      const read = readCredential(request)
+      if (!read) return undefined
+      if (!read.ok) return refuseUnreadable(read)
+      const { challenge, payload, source } = read.credential
+      if (challenge.method !== chargeMethod || challenge.intent !== chargeIntent) return undefined
+      const writer = new ChargeWriter(challenge.id, chainId, clock)
+      let authorization: SignedAuthorization
+      try {
+        authorization = fromPayload(payload)
+      } catch (error) {
+        const message = error instanceof InvalidFormatError ? error.message : 'The payload can’t be read.'
+        return refuseReading({ code: 'invalid_voucher_format', message, problem: 'invalid-payload' }, writer)
+      }
+      writer.authorization = authorization
+      const misfit =
+        challenges.judge(challenge, origin, clock()) ??
+        judgeNonce(challenge, authorization) ??
+        judgeSource(source, chainId, authorization)
+      if (misfit) return refuseReading({ code: 'voucher_required', ...misfit }, writer)
+      return {
+        ok: true,
+        instrument: {
+          kind: 'funds',
+          writer,
+          async begin({ quote, key }) {
+            // Made here for another price.
+            if (encodeRequest(requestOf(quote)) !== challenge.request) return otherPrice
+            return charges.begin(authorization, { quote, key }, ({ txHash }) => {
+              writer.txHash = txHash
+            })
+          },
+        },
+      }
+    },
+  }
+}
+
+const otherPrice = {
+  ok: false,
+  rejection: {
+    code: 'insufficient_funds',
+    message: 'The challenge was made for another price. Answer a fresh one.',
+    problem: 'invalid-challenge',
+  },
+} as const
+
+function judgeNonce(
+  challenge: { id: string; realm: string },
+  { nonce }: SignedAuthorization,
+): ChallengeProblem | undefined {
+  if (nonce === challengeNonce(challenge)) return undefined
+  const message = 'The authorization’s nonce must be the hash of the challenge’s id and realm.'
+  return { problem: 'verification-failed', message }
+}
+
+/** Who pays, where the credential says so: it must not say another. */
+function judgeSource(
+  source: string | undefined,
+  chainId: number,
+  { from }: SignedAuthorization,
+): ChallengeProblem | undefined {
+  if (source === undefined || source.toLowerCase() === `did:pkh:eip155:${chainId}:${from}`) return undefined
+  return { problem: 'verification-failed', message: 'The source of the credential is not its payer.' }
+}
+
+function isTokenProblem(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'token_domain'
+}
+
+/** Tells what a charge came to. */
+class ChargeWriter implements AnswerWriter {
+  readonly hasChannel = false
+  /** What pays. */
+  authorization: SignedAuthorization | undefined
+  /** The transaction that has cashed it, once that is mined. */
+  txHash: Hex | undefined
+  readonly #challengeId: string
+  readonly #chainId: number
+  readonly #clock: () => number
+
+  constructor(challengeId: string, chainId: number, clock: () => number) {
+    this.#challengeId = challengeId
+    this.#chainId = chainId
+    this.#clock = clock
+  }
+
+  receipt(): Record<string, string> {
+    const receipt = this.#receipt()
+    return receipt ? { [receiptHeader]: serializeReceipt(receipt) } : {}
+  }
+
+  streamReceipt(): Record<string, unknown> {
+    return this.#receipt() ?? {}
+  }
+
+  refuse(rejection: Parameters<AnswerWriter['refuse']>[0]): ReturnType<AnswerWriter['refuse']> {
+    return refusalAnswer(rejection, { challengeId: this.#challengeId })
+  }
+
+  /** Work that came to nothing was not charged. */
+  #receipt(): ChargeReceipt | undefined {
+    const { authorization, txHash } = this
+    if (!authorization || !txHash) return undefined
+    return {
+      ...{ method: chargeMethod, intent: chargeIntent, status: 'success', reference: txHash },
+      timestamp: new Date(this.#clock()).toISOString(),
+      ...{ challengeId: this.#challengeId, chainId: this.#chainId, payer: authorization.from },
+      amount: authorization.value.toString(),
+    }
+  }
+}

@@ -1,0 +1,214 @@
+/** `evm`/`charge` end to end: mppx's own client and server as published, our paywall and client, the real token. */
+import { createDrainClient } from '@drain/consumer'
+import { LimitExceededError } from '@drain/core'
+import { evmCharge as payCharges } from '@drain/mpp/client'
+import { charge, evmCharge } from '@drain/mpp/server'
+import { type Paywall, sse } from '@drain/provider'
+import { Challenge, Credential, evm as evmTypes, Receipt } from 'mppx'
+import { evm, Mppx } from 'mppx/client'
+import { Mppx as MppxServer } from 'mppx/server'
+import type { Hex, LocalAccount } from 'viem'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { serve } from '../../consumer/test/serve.ts'
+import { type Fixture, startFixture } from '../../provider/test/fixture.ts'
+import { cheapGas } from './charging.ts'
+
+let fixture: Fixture
+let paywall: Paywall
+let server: Awaited<ReturnType<typeof serve>>
+let works = 0
+/** What the next work answers. */
+let status = 200
+
+const price = 20_000n
+
+beforeAll(async () => {
+  fixture = await startFixture()
+  paywall = fixture.paywall({ schemes: [evmCharge(cheapGas)] })
+  await paywall.ready()
+  server = await serve((request) => {
+    const { pathname } = new URL(request.url)
+    const quote = pathname === '/dear' ? 2n * price : price
+    return paywall.handle(request, quote, async (payment) => {
+      works += 1
+      if (pathname === '/stream') {
+        return sse(
+          payment,
+          (async function* () {
+            for (const cost of [5_000n, 10_000n]) yield { data: `at ${cost}`, cost }
+          })(),
+        )
+      }
+      return new Response(`work ${works}`, { status })
+    })
+  })
+})
+afterAll(async () => {
+  await server?.close()
+  await fixture?.close()
+})
+
+const asset = () =>
+  evmTypes.assets.define({
+    address: fixture.chain.deployment.token,
+    decimals: 6,
+    network: `eip155:${fixture.chain.chainId}`,
+    transfer: { type: 'eip3009', name: 'USD Coin', version: '2' },
+  })
+
+function stockClient(account: LocalAccount = fixture.consumer) {
+  const method = evm.charge({
+    ...{ account, currencies: [asset()], networks: [fixture.chain.chainId], maxAmount: '0.1' },
+  })
+  return Mppx.create({ methods: [method], polyfill: false })
+}
+
+const earned = () => fixture.balance(fixture.provider.address)
+
+/** A credential for a route, made by mppx's own client. */
+async function credentialFor(path: string, account?: LocalAccount): Promise<string> {
+  const asked = await fetch(server.origin + path)
+  expect(asked.status).toBe(402)
+  return stockClient(account).createCredential(asked)
+}
+
+const paidWith = (credential: string, path = '/', headers: Record<string, string> = {}) =>
+  fetch(server.origin + path, { headers: { Authorization: credential, ...headers } })
+
+test('mppx’s own client pays our route', async () => {
+  const [before, worked] = [await earned(), works]
+  const response = await stockClient().fetch(server.origin)
+  expect(response.status).toBe(200)
+  expect(await response.text()).toBe(`work ${worked + 1}`)
+  const receipt = Receipt.fromResponse(response)
+  expect(receipt).toMatchObject({ method: 'evm', status: 'success', amount: String(price) })
+  const mined = await fixture.chain.publicClient.getTransactionReceipt({ hash: receipt.reference as Hex })
+  expect(mined.status).toBe('success')
+  expect(await earned()).toBe(before + price)
+  expect(works).toBe(worked + 1)
+})
+
+test('challenges are another each time, and good for their price and server only', async () => {
+  const asked = await Promise.all([fetch(server.origin), fetch(server.origin)])
+  const [one, two] = asked.map((response) => Challenge.fromResponse(response))
+  expect(one?.id).not.toBe(two?.id)
+  expect(one).toMatchObject({ method: 'evm', intent: 'charge', realm: new URL(server.origin).host })
+  const before = await earned()
+  const cheap = await credentialFor('/')
+  const wrong = await paidWith(cheap, '/dear')
+  expect(wrong.status).toBe(402)
+  expect(await wrong.json()).toMatchObject({ type: expect.stringContaining('invalid-challenge') })
+  expect(Challenge.fromResponse(wrong)).toMatchObject({ request: { amount: String(2n * price) } })
+  const parts = Credential.deserialize(cheap)
+  const forged = Credential.serialize({ ...parts, challenge: { ...parts.challenge, realm: 'other.example' } })
+  expect((await paidWith(forged)).status).toBe(402)
+  expect((await paidWith(`${cheap}, ${cheap}`)).status).toBe(400)
+  expect(await earned()).toBe(before)
+  expect((await paidWith(cheap)).status).toBe(200)
+})
+
+test('a copy of a credential gets nothing, at once or later', async () => {
+  const [before, worked] = [await earned(), works]
+  const credential = await credentialFor('/')
+  const answers = await Promise.all([1, 2, 3, 4].map(() => paidWith(credential)))
+  expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 402, 402, 402])
+  const again = await paidWith(credential)
+  expect(again.status).toBe(402)
+  expect(again.headers.get('WWW-Authenticate')).toMatch(/^Payment /)
+  expect(again.headers.get('Payment-Receipt')).toBeNull()
+  expect(works).toBe(worked + 1)
+  expect(await earned()).toBe(before + price)
+})
+
+test('work that fails is not paid, and its credential is good for another try', async () => {
+  const before = await earned()
+  const credential = await credentialFor('/')
+  status = 500
+  const failed = await paidWith(credential)
+  status = 200
+  expect(failed.status).toBe(500)
+  expect(failed.headers.get('Payment-Receipt')).toBeNull()
+  expect(await earned()).toBe(before)
+  expect((await paidWith(credential)).status).toBe(200)
+  expect(await earned()).toBe(before + price)
+})
+
+test('under an Idempotency-Key a copy gets the same answer for nothing', async () => {
+  const [before, worked] = [await earned(), works]
+  const credential = await credentialFor('/')
+  const key = { 'Idempotency-Key': 'one' }
+  const first = await paidWith(credential, '/', key)
+  const again = await paidWith(credential, '/', key)
+  const renewed = await paidWith(await credentialFor('/'), '/', key)
+  const bodies = await Promise.all([first, again, renewed].map((response) => response.text()))
+  expect(new Set(bodies)).toEqual(new Set([`work ${worked + 1}`]))
+  expect(again.headers.get('Idempotency-Replayed')).toBe('true')
+  const references = [first, again, renewed].map((response) => Receipt.fromResponse(response).reference)
+  expect(new Set(references).size).toBe(1)
+  expect((await paidWith(credential, '/?other', key)).status).toBe(422)
+  expect(await earned()).toBe(before + price)
+})
+
+test('a stream is paid whole before its first event, and its end tells the receipt', async () => {
+  const before = await earned()
+  const response = await paidWith(await credentialFor('/stream'), '/stream')
+  expect(response.status).toBe(200)
+  const text = await response.text()
+  expect(text).toContain('at 10000')
+  expect(text).toMatch(/event: payment-receipt\ndata: .*"method":"evm"/)
+  expect(await earned()).toBe(before + price)
+})
+
+function ourClient(options: Partial<Parameters<typeof createDrainClient>[0]> & { maxAmount?: string } = {}) {
+  const { deployment, rpcUrl } = fixture.chain
+  const { maxAmount = '0.1', ...others } = options
+  const account = fixture.consumer
+  const tokenDomain = { name: 'USD Coin', version: '2' }
+  return createDrainClient({
+    ...{ account, deployment, rpcUrl, prefer: 'charge' },
+    limits: { perRequest: '0.1', perChannel: '1', perDay: '10' },
+    schemes: [payCharges({ account, deployment, tokenDomain, maxAmount })],
+    ...others,
+  })
+}
+
+test('our client pays our route, within its limits', async () => {
+  const before = await earned()
+  const client = ourClient()
+  const response = await client.fetch(server.origin)
+  expect(response.status).toBe(200)
+  expect(await earned()).toBe(before + price)
+  const careful = ourClient({ limits: { perRequest: '0.01', perChannel: '1', perDay: '10' } })
+  await expect(careful.fetch(server.origin)).rejects.toBeInstanceOf(LimitExceededError)
+  expect(await earned()).toBe(before + price)
+})
+
+test('mppx’s own server takes charges into our journal: from its client, from ours, never twice', async () => {
+  const tokenDomain = { name: 'USD Coin', version: '2' }
+  const mppx = MppxServer.create({
+    methods: [charge({ ...cheapGas, paywall, tokenDomain })],
+    secretKey: 'x'.repeat(32),
+  })
+  const stock = await serve(async (request) => {
+    const result = await mppx.evm.charge({ amount: '0.02' })(request)
+    return result.status === 402 ? result.challenge : result.withReceipt(new Response('done'))
+  })
+  try {
+    const before = await earned()
+    const response = await stockClient().fetch(stock.origin)
+    expect(response.status).toBe(200)
+    const { reference } = Receipt.fromResponse(response)
+    expect(await paywall.settler.transactions.isOurs(reference as Hex)).toBe(true)
+    expect(await earned()).toBe(before + price)
+    expect((await ourClient().fetch(stock.origin)).status).toBe(200)
+    expect(await earned()).toBe(before + 2n * price)
+    const credential = await stockClient().createCredential(await fetch(stock.origin))
+    const answers = await Promise.all(
+      [1, 2, 3].map(() => fetch(stock.origin, { headers: { Authorization: credential } })),
+    )
+    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 402, 402])
+    expect(await earned()).toBe(before + 3n * price)
+  } finally {
+    await stock.close()
+  }
+})

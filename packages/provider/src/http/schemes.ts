@@ -1,0 +1,75 @@
+/** The schemes of a paywall as one: a 402 that offers them all, and the one instrument of a request. */
+import { type Rejection, Headers as Wire } from '@drain/core'
+import type { RequestHead } from './RequestHead.ts'
+import type { AnswerWriter, Ask, Instrument, Reading, Refusal, Scheme } from './Scheme.ts'
+
+/** What pays for a request: a voucher in the headers, something of a scheme, or what is wrong. */
+export type Found = Wire.ParsedVoucher | { ok: true; instrument: Instrument } | FoundRefused
+type FoundRefused = {
+  ok: false
+  code: Rejection.Code
+  message: string
+  refused: Refusal
+  writer?: AnswerWriter
+}
+
+export type Schemes = {
+  /** Resolves when all of them can offer and read; at once, undefined, when they can already. */
+  ready(): Promise<void> | undefined
+  /** The value of a 402's `WWW-Authenticate`. */
+  offer(ask: Ask): string | undefined
+  find(request: RequestHead, origin: string): Found
+}
+
+/** `undefined` where there are only the headers. */
+export function createSchemes(schemes: readonly Scheme[]): Schemes | undefined {
+  if (schemes.length === 0) return undefined
+  let readiness: Promise<void> | undefined
+  let isReady = false
+
+  function find(request: RequestHead, origin: string): Found {
+    const inHeaders = Wire.parseVoucher(request.headers)
+    let reading: Reading | undefined
+    for (const scheme of schemes) {
+      const read = scheme.read(request, origin)
+      // What none of them can read, each of them says so.
+      if (read && reading && (read.ok || reading.ok)) return multiple
+      reading ??= read
+    }
+    if (!reading) return inHeaders
+    const isAlone = !inHeaders.ok && inHeaders.code === 'voucher_required'
+    if (!isAlone) return multiple
+    if (reading.ok) return { ok: true, instrument: reading.instrument }
+    const { rejection, writer } = reading
+    return { ok: false, code: rejection.code, message: rejection.message, refused: reading, writer }
+  }
+
+  return {
+    ready() {
+      if (isReady) return undefined
+      readiness ??= Promise.all(schemes.map((scheme) => scheme.ready?.())).then(
+        () => {
+          isReady = true
+        },
+        (error) => {
+          readiness = undefined
+          throw error
+        },
+      )
+      return readiness
+    },
+    offer(ask) {
+      const [first, ...others] = schemes
+        .map((scheme) => scheme.offer(ask))
+        .filter((challenge) => challenge !== undefined)
+      return others.length > 0 ? [first, ...others].join(', ') : first
+    },
+    find,
+  }
+}
+
+const multiple: Found = {
+  ok: false,
+  code: 'multiple_payments',
+  message: 'Send exactly one payment with a request.',
+}
