@@ -15,6 +15,9 @@ const atLeast: Record<string, number> = {
   ledger_1m_vs_10: 0.4,
   sign_native_vs_viem: 7,
   sign_wasm_vs_viem: 2.5,
+  mpp_paid_vs_mppx: 8,
+  mpp_client_serial_vs_mppx: 3,
+  mpp_402_vs_free: 0.4,
 }
 const atMost: Record<string, number> = {
   settle_gas_per_channel: 18_300,

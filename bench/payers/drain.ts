@@ -18,8 +18,14 @@ export function placeOf(chain: LocalChain): Place {
   return { chainId, rpcUrl, contract, token, providerKey: privateKeyOf(chain.accounts[1]) }
 }
 
-/** Opens channels on chain and pays with vouchers of the consumer's key, nonces rising by one. */
-export async function createDrainPayer(chain: LocalChain, channels: number): Promise<Payer> {
+/**
+ * Opens channels on chain and pays with vouchers of the consumer's key, nonces rising by one. `headerOf`: how a voucher is sent.
+ */
+export async function createDrainPayer(
+  chain: LocalChain,
+  channels: number,
+  headerOf = (voucher: Voucher.Voucher) => `${Wire.names.voucher[0]}: ${Voucher.toHeader(voucher)}`,
+): Promise<Payer> {
   const { deployment } = chain
   const [consumer, { address: provider }] = chain.accounts
   const wallet = chain.walletClient(consumer)
@@ -43,7 +49,7 @@ export async function createDrainPayer(chain: LocalChain, channels: number): Pro
         nonces.set(index, nonce)
         const unsigned = { channelId, amount: next(index), nonce }
         const signature = signer.sign(Voucher.digest(unsigned, domainSeparator))
-        return request(path, `${Wire.names.voucher[0]}: ${Voucher.toHeader({ ...unsigned, signature })}`)
+        return request(path, headerOf({ ...unsigned, signature }))
       })
     },
   }

@@ -1,5 +1,5 @@
 import { Challenge, Credential } from 'mppx'
-import { type Address, hashTypedData, hexToBytes } from 'viem'
+import { type Address, type Hex, hashTypedData, hexToBytes } from 'viem'
 import { path } from '../servers/Server.ts'
 import { type Payer, request } from './Payer.ts'
 import { risingAmounts } from './risingAmounts.ts'
@@ -16,6 +16,21 @@ export function channelOf(index: number) {
   return { channelId: keyOf(1_000 + index), payer: createSigner(keyOf(index)).address }
 }
 
+/** A voucher as mppx's voucher code signs and checks it. */
+export function typedData({ channelId, cumulativeAmount }: { channelId: Hex; cumulativeAmount: bigint }) {
+  return {
+    domain: { name: 'Tempo Stream Channel', version: '1', chainId, verifyingContract: escrow },
+    types: {
+      Voucher: [
+        { name: 'channelId', type: 'bytes32' },
+        { name: 'cumulativeAmount', type: 'uint128' },
+      ],
+    },
+    primaryType: 'Voucher',
+    message: { channelId, cumulativeAmount },
+  } as const
+}
+
 /** Pays the custom session: the server's own challenge, and a voucher as mppx's voucher code checks it. */
 export async function createMppxPayer(port: number): Promise<Payer> {
   const challenge = Challenge.fromResponse(await fetch(`http://127.0.0.1:${port}${path}`))
@@ -26,17 +41,7 @@ export async function createMppxPayer(port: number): Promise<Payer> {
       const signer = createSigner(key)
       return Array.from({ length: count }, () => {
         const cumulativeAmount = next(index)
-        const digest = hashTypedData({
-          domain: { name: 'Tempo Stream Channel', version: '1', chainId, verifyingContract: escrow },
-          types: {
-            Voucher: [
-              { name: 'channelId', type: 'bytes32' },
-              { name: 'cumulativeAmount', type: 'uint128' },
-            ],
-          },
-          primaryType: 'Voucher',
-          message: { channelId, cumulativeAmount },
-        })
+        const digest = hashTypedData(typedData({ channelId, cumulativeAmount }))
         const signature = signer.sign(hexToBytes(digest))
         const payload = { channelId, cumulativeAmount: cumulativeAmount.toString(), signature }
         const source = `did:pkh:eip155:${chainId}:${payer}`

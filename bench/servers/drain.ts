@@ -4,7 +4,7 @@ import { mkdtemp } from 'node:fs/promises'
 import type { RequestListener } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createPaywall, type Paywall } from '@drain/provider'
+import { createPaywall, type Paywall, type SchemeFactory } from '@drain/provider'
 import * as express from '@drain/provider/express'
 import * as fastify from '@drain/provider/fastify'
 import * as hono from '@drain/provider/hono'
@@ -25,8 +25,19 @@ export type Place = { chainId: number; rpcUrl: string; contract: Address; token:
 export const adapters = ['node', 'fastify', 'hono', 'express'] as const
 export type Adapter = (typeof adapters)[number]
 
-/** With a `place` the handler is paid for, on a fresh ledger; without, it is free. */
-export async function start({ adapter, place }: { adapter: Adapter; place?: Place }): Promise<Server> {
+/**
+ * With a `place` the handler is paid for, on a fresh ledger; without, it is free. `mpp`: its 402 offers `drain/session` and
+ * `evm/charge` as well.
+ */
+export async function start({
+  adapter,
+  place,
+  mpp = false,
+}: {
+  adapter: Adapter
+  place?: Place
+  mpp?: boolean
+}): Promise<Server> {
   if (!place) return { ...(await listen(await apps[adapter](undefined))), paid: async () => 0 }
   const folder = await mkdtemp(join(tmpdir(), 'drain-bench-'))
   const { chainId, rpcUrl, contract, token, providerKey } = place
@@ -37,6 +48,7 @@ export async function start({ adapter, place }: { adapter: Adapter; place?: Plac
     contractAddress: contract,
     usdcAddress: token,
     ledger: sqliteLedger(join(folder, 'drain.db')),
+    ...(mpp && { schemes: await schemes() }),
   })
   const server = await listen(await apps[adapter](paywall))
   return {
@@ -55,6 +67,12 @@ export async function start({ adapter, place }: { adapter: Adapter; place?: Plac
 }
 
 const priceInUsdc = '0.0001'
+
+/** Both offers. So small a price is worth a transfer only where gas costs next to nothing. */
+async function schemes(): Promise<SchemeFactory[]> {
+  const { drainSession, evmCharge } = await import('@drain/mpp/server')
+  return [drainSession(), evmCharge({ nativePrice: '0.000001', minAmount: priceInUsdc })]
+}
 
 const apps: Record<Adapter, (paywall: Paywall | undefined) => RequestListener | Promise<RequestListener>> = {
   node(paywall) {

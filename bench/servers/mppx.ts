@@ -1,12 +1,14 @@
 /**
  * mppx at its fastest: a session method of one's own (`Method.toServer` with a single `verify`), with mppx's voucher check
- * that does the least (one recovery of a public key), its in-memory store, and its `node:http` listener.
+ * that does the least (one recovery of a public key), its in-memory store, and its `node:http` listener. `verify: 'viem'`: as one
+ * writes it without that, with viem's `verifyTypedData`.
  */
 import { Errors, Method, Receipt, z } from 'mppx'
 import { Mppx, Store } from 'mppx/server'
 import { SessionLegacy } from 'mppx/tempo'
 import type { Address, Hex } from 'viem'
-import { chainId, channelOf, currency, escrow, recipient } from '../payers/mppx.ts'
+import { verifyTypedData } from 'viem/utils'
+import { chainId, channelOf, currency, escrow, recipient, typedData } from '../payers/mppx.ts'
 import { listen } from './listen.ts'
 import { answer, price, type Server } from './Server.ts'
 
@@ -25,7 +27,9 @@ const session = Method.from({
   },
 })
 
-export async function start({ channels = 16 } = {}): Promise<Server> {
+type Options = { channels?: number; verify?: 'mppx' | 'viem' }
+
+export async function start({ channels = 16, verify = 'mppx' }: Options = {}): Promise<Server> {
   const store = Store.memory()
   const ids = Array.from({ length: channels }, (_, index) => channelOf(index))
   for (const { channelId, payer } of ids) {
@@ -41,7 +45,11 @@ export async function start({ channels = 16 } = {}): Promise<Server> {
       if (amount > BigInt(known.deposit))
         throw new Errors.AmountExceedsDepositError({ reason: 'over deposit' })
       const voucher = { channelId: channelId as Hex, cumulativeAmount: amount, signature: signature as Hex }
-      if (!(await verifyVoucher(escrow, chainId, voucher, known.payer))) {
+      const isSigned =
+        verify === 'viem'
+          ? verifyTypedData({ ...typedData(voucher), address: known.payer, signature: voucher.signature })
+          : verifyVoucher(escrow, chainId, voucher, known.payer)
+      if (!(await isSigned)) {
         throw new Errors.InvalidSignatureError({ reason: 'invalid voucher signature' })
       }
       const isPaid = await store.update(channelId as Hex, (current) => {

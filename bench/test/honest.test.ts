@@ -3,6 +3,7 @@ import { type LocalChain, startLocalChain } from '@drain/consumer/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { drive } from '../load/drive.ts'
 import { createDrainPayer, placeOf } from '../payers/drain.ts'
+import { createMppDrainPayer } from '../payers/mppDrain.ts'
 import { createMppxPayer } from '../payers/mppx.ts'
 import { createMppxSessionPayer } from '../payers/mppxSession.ts'
 import { type Payer, request } from '../payers/Payer.ts'
@@ -37,7 +38,18 @@ const contenders: Contender[] = [
       () => createDrainPayer(chain, 2),
     ),
   })),
+  {
+    name: 'ours, by MPP',
+    open: with_(
+      () => startDrain({ adapter: 'express', place: placeOf(chain), mpp: true }),
+      (port) => createMppDrainPayer(chain, port, 2),
+    ),
+  },
   { name: 'mppx, custom session', open: with_(startMppx, createMppxPayer) },
+  {
+    name: 'mppx, custom session with viem',
+    open: with_(() => startMppx({ verify: 'viem' }), createMppxPayer),
+  },
   { name: 'mppx, tempo.session', open: with_(startMppxSession, createMppxSessionPayer) },
   { name: 'x402, batch settlement', open: with_(startX402, createX402Payer) },
 ]

@@ -8,7 +8,7 @@ import {
   Headers as Wire,
 } from '@drain/core'
 import type { Hex } from 'viem'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { createDrainClient, type DrainClient, type DrainClientOptions, memoryStore } from '../src/index.ts'
 import { type LocalChain, startLocalChain } from '../src/testing/index.ts'
 import { dropped, serve } from './serve.ts'
@@ -86,6 +86,28 @@ test('a redirect within the origin, before the payment, is followed', async () =
     path === '/old' ? new Response(null, { status: 308, headers: { Location: url('/new') } }) : undefined
   expect((await client.fetch(url('/old'))).status).toBe(200)
   expect(provider.seen.at(-1)?.path).toBe('/new')
+})
+
+test.each([
+  [303, 'GET '],
+  [307, 'POST order'],
+])('a POST that a %i leads on within the origin is paid as what it became: a %s', async (status, becomes) => {
+  provider.instead = (_, { path }) =>
+    path === '/old' ? new Response(null, { status, headers: { Location: url('/new') } }) : undefined
+  await client.fetch(url('/old'), { method: 'POST', body: 'order' })
+  const asked = provider.seen.filter(({ path }) => path === '/new')
+  expect(asked.map(({ method, body }) => `${method} ${body}`)).toEqual([becomes, becomes])
+  expect(asked.at(-1)?.voucher).toBeDefined()
+})
+
+test('a POST whose way can’t be seen is not paid as something that it may not be', async () => {
+  vi.stubGlobal('document', {})
+  provider.instead = (_, { path }) =>
+    path === '/old' ? new Response(null, { status: 303, headers: { Location: url('/new') } }) : undefined
+  const sent = client.fetch(url('/old'), { method: 'POST', body: 'order' })
+  await expect(sent).rejects.toThrow(/redirects a POST to .*\/new, which asks for a payment/)
+  vi.unstubAllGlobals()
+  expect(provider.vouchers()).toEqual([])
 })
 
 test.each([
@@ -278,6 +300,20 @@ test('costs of another channel are not this one’s', async () => {
   await client.fetch(url('/joke'))
   // Nobody said what the second cost: it may have been charged, and nothing more is signed for it.
   expect(amounts()).toEqual([1_000n, 2_000n, 2_000n])
+})
+
+test('what is told of a payment is what is believed', async () => {
+  const told: string[] = []
+  client.on('paid', ({ cost }) => told.push(cost))
+  provider.instead = (_, { voucher }) => {
+    if (!voucher) return undefined
+    const headers = new Headers()
+    const cost = 10n ** 30n
+    Wire.writeCosts(headers, { channelId: voucher.channelId, cost, total: cost, remaining: 0n })
+    return new Response('ok', { headers })
+  }
+  await client.fetch(url('/joke'))
+  expect(told).toEqual(['0.001'])
 })
 
 test('a stream with a false receipt costs at most its price', async () => {

@@ -77,6 +77,61 @@ test('a corrected price is confirmed anew, and not signed without', async () => 
   expect(amounts().at(-1)).toBe(2_000n)
 })
 
+test('a caller that gives up while it is asked to confirm waits no longer', async () => {
+  const patience = new AbortController()
+  const asking = createClient({
+    limits: {
+      perRequest: '0.05',
+      perChannel: '5',
+      confirm({ kind, amount }) {
+        if (kind === 'deposit' || amount === '0.001') return true
+        setImmediate(() => patience.abort())
+        return new Promise(() => {})
+      },
+    },
+  })
+  await asking.fetch(url('/joke'))
+  provider.quote = 50_000n
+  await expect(asking.fetch(url('/joke'), { signal: patience.signal })).rejects.toThrow(/abort/)
+  expect(amounts()).toEqual([1_000n, 2_000n])
+  expect((await asking.channels())[0]?.remaining).toBe('0.999')
+})
+
+test('a price that what is left of a channel doesn’t hold: it is closed before the next is opened', async () => {
+  const small = createClient({ limits: { perRequest: '0.3', perChannel: '0.5' } })
+  await small.fetch(url('/joke'))
+  // Charged for, as it says, but never answered: all that can have been is 0.3.
+  provider.quote = 300_000n
+  answerPaid(
+    () => new Response('sorry', { status: 500 }),
+    () => undefined,
+  )
+  await small.fetch(url('/another'))
+  const [{ channelId = '0x' } = {}] = await small.channels()
+  provider.books(channelId as `0x${string}`).charged += 300_000n
+  answerPaid(() => undefined)
+  expect((await small.fetch(url('/another'))).status).toBe(200)
+  expect((await small.channels()).map(({ state }) => state)).toEqual(['closed', 'open'])
+  expect((await small.spending()).charged).toBe('0.601')
+})
+
+test('a channel with requests under way is not closed for what its provider asks of another one', async () => {
+  const small = createClient({ limits: { perRequest: '0.3', perChannel: '0.5' } })
+  await small.fetch(url('/joke'))
+  provider.quote = 250_000n
+  let finish = () => {}
+  provider.work = () => new Promise((resolve) => (finish = resolve))
+  const slow = small.fetch(url('/slow'))
+  await expect.poll(() => amounts()).toContain(251_000n)
+  provider.work = async () => {}
+  provider.quote = 300_000n
+  expect((await small.fetch(url('/joke'))).status).toBe(200)
+  expect((await small.channels()).map(({ state }) => state)).toEqual(['retired', 'open'])
+  expect(provider.seen.some(({ path }) => path === '/v1/close-channel')).toBe(false)
+  finish()
+  expect((await slow).status).toBe(200)
+})
+
 test('only who is on the list is paid, and the rest is said by events', async () => {
   const refused: unknown[] = []
   const choosy = createClient({
@@ -278,4 +333,7 @@ test('a channel near its expiry is told, once', async () => {
   await late.fetch(url('/joke'))
   await late.fetch(url('/joke'))
   expect(told).toEqual(['0.999'])
+  // After a restart a look at the channels is enough.
+  await watch(() => Number(expiry - 7_200n) * 1_000).channels()
+  expect(told).toEqual(['0.999', '0.997'])
 })

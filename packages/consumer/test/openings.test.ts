@@ -44,10 +44,18 @@ function createClient(options: Partial<DrainClientOptions> = {}) {
 
 const url = (path: string) => `${provider.origin}${path}`
 const limits = { perRequest: '0.05', perChannel: '1', perProvider: '1' }
+function deferred<value>() {
+  let resolve: (value: value) => void = () => {}
+  const promise = new Promise<value>((given) => {
+    resolve = given
+  })
+  return { promise, resolve }
+}
+
 /** Confirms payments at once, and deposits when `answer` is called. */
 function waiting() {
   let answer: (confirmed: boolean) => void = () => {}
-  const asked = Promise.withResolvers<void>()
+  const asked = deferred<void>()
   return {
     asked: asked.promise,
     answer: (confirmed: boolean) => answer(confirmed),
@@ -216,7 +224,7 @@ test('a node that lies about the time does not get a second authorization while 
 test('a relay that does not answer holds up nobody else', async () => {
   const slow = await startTestProvider(chain, chain.accounts[2])
   slow.pricing = { ...slow.pricing, features: ['open'] }
-  const never = Promise.withResolvers<Response>()
+  const never = deferred<Response>()
   slow.instead = (_, { path }) => (path === '/v1/open' ? never.promise : undefined)
   client = createClient({ gasless: true })
   const stuck = client.fetch(`${slow.origin}/joke`).catch(() => {})

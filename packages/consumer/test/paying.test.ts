@@ -280,7 +280,7 @@ test('the limit per provider counts what is left of deposits, not what was deliv
   // What is left of a channel that the next request doesn't fit in.
   await small.fetch(url('/joke'))
   provider.quote = 1_500n
-  await expect(small.fetch(url('/joke'))).rejects.toMatchObject({ limit: 'perProvider' })
+  await expect(small.fetch(url('/another'))).rejects.toMatchObject({ limit: 'perProvider' })
 })
 
 /** Unix milliseconds by the newest block: a chain whose blocks come fast runs ahead of the clock. */

@@ -347,8 +347,40 @@ test('accounts with code pay where that is allowed, as far as the token takes th
   const good = await authorize(fixture, price)
   const forged = { ...(await authorize(fixture, price)), from: fixture.stranger.address.toLowerCase() as Hex }
   expect(codeOf(await charges.begin(forged, { quote: price }))).toBe('invalid_signature')
-  const funds = fundsOf(await charges.begin(good, { quote: price }))
-  expect(await funds.capture(price, {})).toMatchObject({ captured: price })
+  const outcome = new Uint8Array([1])
+  const funds = fundsOf(await charges.begin(good, { quote: price, key: key(30) }))
+  expect(await funds.capture(price, { outcome })).toMatchObject({ captured: price })
+  // Its answer is for whoever signed, though the token says nothing of a signature that was used.
+  expect(codeOf(await charges.begin(good, { quote: price, key: key(30) }))).toBe('answer')
+  const guessed = { ...good, signature: forged.signature }
+  expect(codeOf(await charges.begin(guessed, { quote: price, key: key(30) }))).toBe('invalid_signature')
+})
+
+test('a balance lets in as many charges at once as it covers', async () => {
+  const charges = chargesOf(paywall)
+  const poor = fixture.chain.accounts[8]
+  if (!poor) throw new Error('no account')
+  const { token } = fixture.chain.deployment
+  const balance = await fixture.balance(poor.address)
+  const hash = await fixture.chain.walletClient(poor).writeContract({
+    address: token,
+    abi: erc20TransferAbi,
+    functionName: 'transfer',
+    args: [fixture.stranger.address, balance - 2n * price],
+  })
+  await fixture.chain.publicClient.waitForTransactionReceipt({ hash })
+  const authorizations = await Promise.all(
+    Array.from({ length: 5 }, () => authorize(fixture, price, { signer: poor })),
+  )
+  const begin = () => Promise.all(authorizations.map((one) => charges.begin(one, { quote: price })))
+  const begun = await begin()
+  expect(begun.map(codeOf).toSorted()).toEqual([
+    ...Array(3).fill('insufficient_funds'),
+    ...Array(2).fill('taken'),
+  ])
+  // What came to nothing makes room again.
+  for (const one of begun) if (one.ok) await one.funds.capture(0n, {})
+  expect((await begin()).filter(({ ok }) => ok)).toHaveLength(2)
 })
 
 test('without gas nothing is taken, and no work is done', async () => {

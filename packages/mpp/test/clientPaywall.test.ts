@@ -7,12 +7,13 @@ import {
   headersWire,
 } from '@drain/consumer'
 import { Pricing, Quote, Usdc, Headers as Wire } from '@drain/core'
-import { drainWire, session } from '@drain/mpp/client'
-import { drainSession } from '@drain/mpp/server'
+import { drainWire, evmCharge as payCharges, session } from '@drain/mpp/client'
+import { drainSession, evmCharge } from '@drain/mpp/server'
 import { type Paywall, type PaywallConfig, sse } from '@drain/provider'
 import { Mppx } from 'mppx/client'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type Fixture, startFixture } from '../../provider/test/fixture.ts'
+import { cheapGas } from './charging.ts'
 
 const origin = 'http://127.0.0.1:1'
 let price = () => 1_000n
@@ -155,10 +156,13 @@ test('the price of a route that rises is corrected, and no more than that signed
   expect(await client.spending()).toMatchObject({ charged: '0.0055' })
 })
 
-test('a stream is raised a step at a time', async () => {
+test.each(['ours', 'mppx’s'])('a stream is raised a step at a time, through %s', async (through) => {
   const client = createClient(undefined, { limits: { perRequest: '1', perChannel: '5' } })
+  const drain = session(client, { fetch: answer })
+  const mppx = Mppx.create({ methods: [drain], fetch: drain.fetch, polyfill: false })
+  const payer = through === 'ours' ? client : mppx
   const chat = () =>
-    client.fetch(url('/v1/chat/completions'), {
+    payer.fetch(url('/v1/chat/completions'), {
       method: 'POST',
       body: JSON.stringify({
         ...{ model: 'small', stream: true, max_tokens: 2_000 },
@@ -182,4 +186,21 @@ test('mppx’s own client pays by the credential, from the same book', async () 
   expect(ways()).toEqual(['unpaid', 'credential', 'unpaid', 'credential'])
   expect(await charged(client)).toBe(2_000n)
   expect(await client.spending()).toMatchObject({ charged: '0.002', signed: '0.002' })
+})
+
+test('a route that offers both is paid by the channel, unless charges are preferred or a channel isn’t worth its gas', async () => {
+  paywall = selling({ schemes: [drainSession(), evmCharge(cheapGas)] })
+  await paywall.ready()
+  const { deployment } = fixture.chain
+  const tokenDomain = { name: 'USD Coin', version: '2' }
+  const schemes = [payCharges({ account: fixture.consumer, deployment, tokenDomain })]
+  const pay = async (options: Partial<DrainClientOptions>) => {
+    const client = createClient(undefined, { schemes, ...options })
+    expect((await client.fetch(url('/joke'))).status).toBe(200)
+    return (await client.channels()).length > 0 ? 'channel' : 'charge'
+  }
+  price = () => 20_000n
+  expect(await pay({})).toBe('channel')
+  expect(await pay({ prefer: 'charge' })).toBe('charge')
+  expect(await pay({ openingCost: '0.41' })).toBe('charge')
 })

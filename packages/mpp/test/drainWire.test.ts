@@ -1,11 +1,5 @@
 /** `createDrainClient` against a provider that runs mppx's own server: what it sends and signs, also when the provider lies. */
-import {
-  createDrainClient,
-  type DrainClient,
-  type DrainClientOptions,
-  headersWire,
-  memoryStore,
-} from '@drain/consumer'
+import { createDrainClient, type DrainClient, type DrainClientOptions, memoryStore } from '@drain/consumer'
 import { type LocalChain, startLocalChain } from '@drain/consumer/testing'
 import { LimitExceededError, PaymentRejectedError, UntrustedProviderError, Usdc } from '@drain/core'
 import { drainWire } from '@drain/mpp/client'
@@ -123,6 +117,20 @@ describe('an honest provider', () => {
     answerPaid(() => new Response(JSON.stringify(problem), { status: 410, headers }))
     await expect(client.fetch(url('/joke'))).rejects.toMatchObject({ channelId: id })
     expect(await signed()).toBe(2_000n)
+  })
+
+  test('that doesn’t see the channel yet is asked once more, with the same amount', async () => {
+    let isSeen = false
+    answerPaid(() => {
+      if (isSeen) return undefined
+      isSeen = true
+      return refusal(provider.challenge(), {
+        type: 'https://paymentauth.org/problems/payment-action-required',
+        details: { code: 'channel_not_found' },
+      })
+    })
+    expect((await client.fetch(url('/joke'))).status).toBe(200)
+    expect(amounts()).toEqual([1_000n, 1_000n])
   })
 
   test('an answer of 410 of the application’s own is an answer', async () => {
@@ -335,9 +343,4 @@ describe('a hostile provider', () => {
     for (let index = 0; index < 3; index++) await client.fetch(url('/joke'))
     expect(await signed()).toBe(4_000n)
   })
-})
-
-test('the order of the wires is the caller’s', async () => {
-  const wires = [drainWire(), headersWire]
-  expect(() => createClient({ wires })).not.toThrow()
 })

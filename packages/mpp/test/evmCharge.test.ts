@@ -1,13 +1,16 @@
 /** `evm`/`charge` end to end: mppx's own client and server as published, our paywall and client, the real token. */
+import type { AddressInfo } from 'node:net'
 import { createDrainClient } from '@drain/consumer'
 import { LimitExceededError } from '@drain/core'
 import { evmCharge as payCharges } from '@drain/mpp/client'
 import { charge, evmCharge } from '@drain/mpp/server'
 import { type Paywall, sse } from '@drain/provider'
+import { paid } from '@drain/provider/express'
+import express from 'express'
 import { Challenge, Credential, evm as evmTypes, Receipt } from 'mppx'
 import { evm, Mppx } from 'mppx/client'
 import { Mppx as MppxServer } from 'mppx/server'
-import type { Hex, LocalAccount } from 'viem'
+import { erc20Abi, type Hex, type LocalAccount } from 'viem'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { serve } from '../../consumer/test/serve.ts'
 import { type Fixture, startFixture } from '../../provider/test/fixture.ts'
@@ -19,6 +22,7 @@ let server: Awaited<ReturnType<typeof serve>>
 let works = 0
 /** What the next work answers. */
 let status = 200
+let whileWorking = async () => {}
 
 const price = 20_000n
 
@@ -31,6 +35,7 @@ beforeAll(async () => {
     const quote = pathname === '/dear' ? 2n * price : price
     return paywall.handle(request, quote, async (payment) => {
       works += 1
+      await whileWorking()
       if (pathname === '/stream') {
         return sse(
           payment,
@@ -147,6 +152,42 @@ test('under an Idempotency-Key a copy gets the same answer for nothing', async (
   expect(new Set(references).size).toBe(1)
   expect((await paidWith(credential, '/?other', key)).status).toBe(422)
   expect(await earned()).toBe(before + price)
+})
+
+test('a payer whose money is gone after the work gets no answer, from any adapter', async () => {
+  const thief = fixture.chain.accounts[7] as LocalAccount
+  const { deployment, publicClient } = fixture.chain
+  const move = async (from: LocalAccount, to: Hex) => {
+    const args = [to, await fixture.balance(from.address)] as const
+    const call = { address: deployment.token, abi: erc20Abi, functionName: 'transfer', args } as const
+    const hash = await fixture.chain.walletClient(from).writeContract(call)
+    await publicClient.waitForTransactionReceipt({ hash })
+  }
+  const app = express()
+  app.get('/', paid(paywall, '0.02'), async (_, response) => {
+    await move(thief, fixture.stranger.address)
+    response.send('secret')
+  })
+  const onExpress = app.listen(0)
+  const { port } = onExpress.address() as AddressInfo
+  const before = await earned()
+  try {
+    for (const origin of [server.origin, `http://127.0.0.1:${port}`]) {
+      whileWorking = () => move(thief, fixture.stranger.address)
+      const credential = await stockClient(thief).createCredential(await fetch(origin))
+      const response = await fetch(origin, { headers: { Authorization: credential } })
+      whileWorking = async () => {}
+      expect(response.status).toBe(402)
+      expect(response.headers.get('Payment-Receipt')).toBeNull()
+      expect(await response.json()).toMatchObject({ type: expect.stringContaining('payment-insufficient') })
+      await move(fixture.stranger, thief.address)
+      // It was worked for, and is over.
+      expect((await fetch(origin, { headers: { Authorization: credential } })).status).toBe(402)
+    }
+  } finally {
+    onExpress.close()
+  }
+  expect(await earned()).toBe(before)
 })
 
 test('a stream is paid whole before its first event, and its end tells the receipt', async () => {

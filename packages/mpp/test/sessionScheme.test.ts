@@ -310,6 +310,44 @@ describe('an open', () => {
     expect(await fixture.sent()).toBe(before)
   })
 
+  test('that was sent before is not sent again, also when its time is over', async () => {
+    const opening = await gaslessOpening(fixture)
+    const { authorization, voucher } = opening
+    const payload = { action: 'open', type: 'authorization', ...(await voucher(500n)), authorization }
+    const raised = await pay(payload, {}, { method: 'HEAD' })
+    expect(raised.status).toBe(204)
+    expect(raised.headers.get('Payment-Receipt')).toBeTruthy()
+    const before = await fixture.sent()
+    const later = selling({ clock: () => Date.now() + 400_000 })
+    const again = await pay({ ...payload, ...(await voucher(2_000n, 2n)) }, {}, {}, later)
+    expect(again.status).toBe(200)
+    expect(await fixture.sent()).toBe(before)
+  })
+
+  test('waits for its confirmations, and is told to come again where that takes long', async () => {
+    const { mine } = fixture.chain.testClient
+    const patient = selling({ confirmations: () => 3n })
+    const opening = await gaslessOpening(fixture)
+    const payload = async ({ voucher, authorization }: typeof opening) => ({
+      ...{ action: 'open', type: 'authorization', ...(await voucher(2_000n)), authorization },
+    })
+    const answer = pay(await payload(opening), {}, {}, patient)
+    await expect
+      .poll(() => patient.lookUp(opening.channelId))
+      .toMatchObject({ rejection: { isPassing: true } })
+    await mine({ blocks: 3 })
+    expect((await answer).status).toBe(200)
+
+    const hasty = selling({ confirmations: () => 3n }, drainSession({ openPatienceMs: 0 }))
+    const another = await gaslessOpening(fixture)
+    const refused = await pay(await payload(another), {}, {}, hasty)
+    expect(refused.headers.get('Retry-After')).toBe('1')
+    expect(await refusalOf(refused)).toMatchObject({ status: 402, type: 'payment-action-required' })
+    await mine({ blocks: 3 })
+    const { authorization: _, ...fields } = await payload(another)
+    await expect.poll(async () => (await pay({ ...fields, type: 'hash' }, {}, {}, hasty)).status).toBe(200)
+  })
+
   test('that the provider sends for nobody is refused', async () => {
     const alone = selling({ relay: undefined })
     const { authorization, voucher } = await gaslessOpening(fixture)

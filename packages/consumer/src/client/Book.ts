@@ -1,5 +1,6 @@
 import { DrainError } from '@drain/core'
 import type { ClientStore, Write } from '../store/ClientStore.ts'
+import { errorWords } from './errorWords.ts'
 import { fromText, type Records, toText } from './records.ts'
 
 type Kind = keyof Records
@@ -197,7 +198,7 @@ function unavailable(cause: unknown): DrainError {
   if (cause instanceof DrainError) return cause
   return new DrainError('store_unavailable', 'The client’s records cannot be written; nothing was sent.', {
     action: 'See the cause: a full disk, or a file that somebody else holds.',
-    details: cause instanceof Error ? cause.message : String(cause),
+    details: errorWords(cause),
     cause,
   })
 }

@@ -374,7 +374,8 @@ export function createChannelBook(options: {
     setRefused: (channelId: Hex, refused: string): Promise<void> =>
       change(channelId, { state: 'retired', refused, refusedAt: now() }),
     /** The node doesn't find it since then, or finds it. */
-    setAbsent: (channelId: Hex, absent: ChannelRecord['absent']): Promise<void> => change(channelId, { absent }),
+    setAbsent: (channelId: Hex, absent: ChannelRecord['absent']): Promise<void> =>
+      change(channelId, { absent }),
     /**
      * A channel is gone from the chain. How it ended may not be known; then its key is kept, for it may be there after all.
      *
@@ -397,6 +398,14 @@ export function createChannelBook(options: {
           ...(refused !== undefined && { refused, refusedAt: now() }),
         })
         return record
+      })
+    },
+    /** That its provider took more than it charged is said now. Whether it wasn't before. */
+    setTold(channelId: Hex): Promise<boolean> {
+      return book.step((page) => {
+        const record = current(page, channelId)
+        if (!record.isTold) put(page, { ...record, isTold: true })
+        return !record.isTold
       })
     },
     /** A channel that was thought to be closed is on the chain. */

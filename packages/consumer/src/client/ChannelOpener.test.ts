@@ -27,7 +27,11 @@ async function setUp() {
   const now = Date.now
   const client = 'a'
   const channels = createChannelBook({ book, deployment, consumer: consumer.address, limits, client, now })
-  const goneChannels = { closeRefused: async () => {}, closeExpired: async () => {} }
+  const goneChannels = {
+    closeRefused: async () => {},
+    closeExpired: async () => {},
+    assertFewRefused: () => {},
+  }
   const signer = createChannelSigner({ wallet, store })
   const leases = createLeases(book, client, now)
   const opener = createChannelOpener({

@@ -1,26 +1,15 @@
-import {
-  Channel,
-  Deployment,
-  DrainError,
-  drainChannelAbi,
-  GaslessOpen,
-  InsufficientAllowanceError,
-  SessionKey,
-  Usdc,
-} from '@drain/core'
-import { type Address, BaseError, type Hex, UserRejectedRequestError, zeroAddress } from 'viem'
-import { readContract } from 'viem/actions'
-import { approveUsdc } from '../actions/approveUsdc.ts'
-import { getAllowance } from '../actions/getAllowance.ts'
+import { type Channel, Deployment, DrainError, GaslessOpen, SessionKey, Usdc } from '@drain/core'
+import type { Address } from 'viem'
 import { getGaslessOpen } from '../actions/getGaslessOpen.ts'
 import { getUsdcBalance } from '../actions/getUsdcBalance.ts'
-import { assertBalance, assertOpening, openChannel } from '../actions/openChannel.ts'
+import { assertBalance, assertOpening } from '../actions/openChannel.ts'
 import { requestGaslessOpen } from '../actions/requestGaslessOpen.ts'
 import { signGaslessOpen } from '../actions/signGaslessOpen.ts'
 import { TransactionPendingError } from '../actions/transact.ts'
 import type { Book } from './Book.ts'
 import type { ChannelBook } from './ChannelBook.ts'
 import type { ChannelSigner } from './ChannelSigner.ts'
+import { approve, expectDirect, isRefused, openApproved } from './directOpening.ts'
 import { findOpened } from './findOpened.ts'
 import type { GoneChannels } from './goneChannels.ts'
 import * as Limits from './Limits.ts'
@@ -187,71 +176,32 @@ export function createChannelOpener(options: {
   function openDirectly(started: Started): Promise<ChannelRecord> {
     const { origin, provider, amount, duration, key, turn } = started
     return leases.exclusively('wallet', async () => {
-      const { channelId, proof } = await expect(started)
+      const { channelId, proof } = await expectDirect(wallet, { ...started, signer: key?.address })
       const session = key && proof && { ...key, proof }
-      await approve(amount)
+      await approve(wallet, amount)
       const begun: OpeningRecord = {
         ...{ origin, provider, amount, duration, begunAt: now() },
         ...(channelId && { channelId }),
         ...(session && { session }),
       }
       await writeFirst(begun, turn)
+      let mayBeSent = false
       try {
-        const opened = await openApproved({
+        const opened = await openApproved(wallet, {
           ...{ provider, amount, duration, signer: key?.address },
+          onSending: () => {
+            mayBeSent = true
+          },
           onSent: (hash) => write({ ...begun, hash }),
         })
         const { channel, proof: shown } = opened
         return await add(origin, channel, duration, key && shown && { ...key, proof: shown })
       } catch (error) {
         // What may have been sent stays written down: the next call finds out what became of it.
-        if (isRefused(error)) await forget(origin)
+        if (!mayBeSent || isRefused(error)) await forget(origin)
         throw error
       }
     })
-  }
-
-  /** Another process with the same wallet and another store may use up the allowance in between. */
-  async function openApproved(terms: {
-    provider: Address
-    amount: bigint
-    duration: bigint
-    signer: Address | undefined
-    onSent: (hash: Hex) => Promise<void>
-  }): Promise<openChannel.ReturnValue> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await openChannel(client, { ...wallet.parameters, ...terms })
-      } catch (error) {
-        if (!(error instanceof InsufficientAllowanceError) || tries === 3) throw error
-        await approve(terms.amount)
-      }
-    }
-  }
-
-  async function approve(amount: bigint): Promise<void> {
-    const allowance = await getAllowance(publicClient, { deployment, account })
-    if (allowance < amount) await approveUsdc(client, { ...wallet.parameters, amount })
-  }
-
-  /** The id that the next direct opening will get, unless another process opens before it. */
-  async function expect({
-    provider,
-    amount,
-    duration,
-    key,
-  }: Started): Promise<{ channelId?: Hex; proof?: Hex }> {
-    if (deployment.channelIds !== 'opening') return {}
-    const nonce = await readContract(publicClient, {
-      address: deployment.contract,
-      abi: drainChannelAbi,
-      functionName: 'nonces',
-      args: [consumer],
-    })
-    const plain = Channel.directOpening({ consumer, provider, amount, duration, nonce })
-    const opening = { ...plain, signer: key?.address ?? zeroAddress }
-    const channelId = Channel.computeId(deployment, opening)
-    return { channelId, ...(key && { proof: SessionKey.encodeProof(opening, 'direct') }) }
   }
 
   // --- with an authorization that the provider sends
@@ -390,25 +340,3 @@ function unresolved({ origin, hash }: OpeningRecord, until: number): DrainError 
     { action: `It is given up ${new Date(until).toISOString()}; until then no other deposit goes there.` },
   )
 }
-
-/**
- * Whether an error says for sure that nothing was sent, or that what was sent has failed. Of a node's other answers nobody knows
- * what happened before.
- */
-function isRefused(error: unknown): boolean {
-  if (error instanceof BaseError) {
-    return error.walk((cause) => cause instanceof UserRejectedRequestError) !== null
-  }
-  return error instanceof DrainError && refusals.has(error.code)
-}
-
-const refusals = new Set([
-  'insufficient_gas',
-  'insufficient_balance',
-  'insufficient_allowance',
-  'transaction_reverted',
-  'feature_unavailable',
-  'invalid_format',
-  'invalid_amount',
-  'invalid_duration',
-])

@@ -11,7 +11,7 @@ export type LimitOptions = {
   /**
    * The most that one provider may hold or have kept without delivering: what is left of the deposits of its channels
    * until they are closed, and what closed ones paid it beyond what was delivered. What was delivered doesn't count, so
-   * used-up channels block nothing. Twice `perChannel` by default.
+   * used-up channels block nothing. Payments without a channel are counted alike, by origin. Twice `perChannel` by default.
    */
   perProvider?: string | undefined
   /**
@@ -24,7 +24,8 @@ export type LimitOptions = {
   /**
    * The most that a provider is believed to have charged on one channel for requests that ended without telling their
    * cost (errors, lost connections, cancelled streams). No voucher exceeds what was delivered, this, and the prices of the
-   * requests under way. Beyond it the channel is to be closed. Three times `perRequest` by default.
+   * requests under way. Beyond it the channel is to be closed. Of payments without a channel: the most that an origin gets on
+   * one UTC day for requests that it does not answer with success. Three times `perRequest` by default.
    */
   undelivered?: string | undefined
   /**

@@ -1,6 +1,6 @@
 /** Who may be paid: origins, and what a 402 says against what is known. */
 import { type Deployment, type Headers, UntrustedProviderError } from '@drain/core'
-import { type Address, getAddress, isAddress, isAddressEqual } from 'viem'
+import { type Address, isAddressEqual } from 'viem'
 
 /**
  * Refuses to pay over connections that others can read and change.
@@ -24,26 +24,6 @@ function isLoopback(hostname: string): boolean {
     // The URL parser has turned every way to write an IPv4 address into four decimal numbers.
     /^127\.\d+\.\d+\.\d+$/.test(hostname)
   )
-}
-
-/**
- * Who is to be paid by a price list, compared in the same way as an offer.
- *
- * @throws {UntrustedProviderError}
- */
-export function assertPriced(
-  { provider, contract, chainId }: Record<'provider' | 'contract' | 'chainId', unknown>,
-  known: { origin: string; deployment: Deployment.Deployment; provider: Address | undefined },
-): Address {
-  if (!isAddress(String(provider), { strict: false }) || !isAddress(String(contract), { strict: false })) {
-    throw new UntrustedProviderError(
-      `${known.origin} has no price list that says who is to be paid.`,
-      'Check the origin: its /v1/pricing must name provider, contract and chainId.',
-    )
-  }
-  const offer = { provider: provider as Address, contract: contract as Address, chainId: Number(chainId) }
-  assertOffer({ ...offer, features: [] }, known)
-  return getAddress(offer.provider.toLowerCase())
 }
 
 /**

@@ -1,6 +1,6 @@
 /** What an origin gets in payments of their own, one by one, under the limits that hold for channels. Pure but for the page. */
 import { LimitExceededError, Usdc } from '@drain/core'
-import type { Page, View } from './Book.ts'
+import type { Page } from './Book.ts'
 import * as Limits from './Limits.ts'
 import type { PayeeRecord } from './records.ts'
 
@@ -9,7 +9,13 @@ import type { PayeeRecord } from './records.ts'
  *
  * @throws {LimitExceededError} The origin holds too much that it delivered nothing for, or has failed too often today.
  */
-export function promise(page: Page, limits: Limits.Limits, origin: string, amount: bigint, now: number): void {
+export function promise(
+  page: Page,
+  limits: Limits.Limits,
+  origin: string,
+  amount: bigint,
+  now: number,
+): void {
   const payee = current(page, origin, now)
   const { taken, delivered, lost } = payee
   // The first failure of a day is one that nobody could know of.
@@ -45,13 +51,6 @@ export function lose(page: Page, origin: string, amount: bigint, now: number): v
 export function release(page: Page, origin: string, amount: bigint, now: number): void {
   const payee = current(page, origin, now)
   put(page, { ...payee, taken: payee.taken - amount })
-}
-
-/** The most that all origins together can take, or have taken. */
-export function signed(view: View): bigint {
-  let sum = 0n
-  for (const { taken } of view.list('payee')) sum += taken
-  return sum
 }
 
 function current(page: Page, origin: string, now: number): PayeeRecord {

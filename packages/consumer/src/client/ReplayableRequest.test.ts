@@ -26,6 +26,27 @@ test.each([
   }
 })
 
+test('a form is sent twice with the same bytes: providers keep answers by them', async () => {
+  const body = new FormData()
+  body.set('file', new Blob(['audio']), 'a.wav')
+  const request = await replayable(url, { method: 'POST', body })
+  const [first, second] = await Promise.all((await sendTwice(request)).map((sent) => sent.clone().text()))
+  expect(second).toBe(first)
+  const [sent] = await sendTwice(request)
+  const file = (await sent?.formData())?.get('file')
+  expect(file instanceof File && [file.name, await file.text()]).toEqual(['a.wav', 'audio'])
+})
+
+test('the type that a caller gives its body stays', async () => {
+  const body = new Blob(['a'], { type: 'text/plain' }).stream()
+  const headers = { 'Content-Type': 'audio/wav' }
+  const request = await replayable(url, { method: 'POST', body, headers, duplex: 'half' } as RequestInit)
+  expect((await sendTwice(request)).map(({ headers }) => headers.get('content-type'))).toEqual([
+    'audio/wav',
+    'audio/wav',
+  ])
+})
+
 test('a Request is sent twice, with what it carries', async () => {
   const controller = new AbortController()
   const original = new Request(url, {

@@ -1,8 +1,8 @@
-import { Deployment, DrainError, Duration, Usdc } from '@drain/core'
+import { Deployment, DrainError, UntrustedProviderError, Usdc } from '@drain/core'
 import type { Account, Address, Chain, Client, Hash, Hex } from 'viem'
 import type { ClientStore } from '../store/ClientStore.ts'
 import { memoryStore } from '../store/memory.ts'
-import { createBook } from './Book.ts'
+import { createBook, type View } from './Book.ts'
 import { createChannelBook, flightTime } from './ChannelBook.ts'
 import { createChannelSigner } from './ChannelSigner.ts'
 import type { Closer } from './closing.ts'
@@ -12,7 +12,6 @@ import { createEvents, type Events } from './events.ts'
 import { watchExpiry } from './expiry.ts'
 import * as Limits from './Limits.ts'
 import { lazily } from './lazily.ts'
-import * as Origin from './Origin.ts'
 import { createSchemePayer, type PaymentScheme } from './PaymentScheme.ts'
 import { createPriceList, type PriceList } from './PriceList.ts'
 import { createPay } from './pay.ts'
@@ -131,7 +130,8 @@ export type DrainClient = {
    * A drop-in `fetch` that pays what asks to be paid, within the limits. Answers that ask for nothing pass as they are.
    *
    * @throws {LimitExceededError} It costs more than the limits allow. Nothing was signed.
-   * @throws {UntrustedProviderError} A 402 for another contract, chain or provider; a redirect of a paid request.
+   * @throws {UntrustedProviderError} A 402 for another contract, chain or provider; a redirect of a paid request; a channel that
+   * the provider is found to have closed for more than it charged, once.
    * @throws {PaymentRejectedError} The provider refuses the payment, and another one would not help.
    * @throws {ChannelGoneError} Its channel is of no use any more, and opening another by itself isn't safe.
    * @throws {PaymentUnknownError} The connection was lost after the payment, twice. Safe to send again with its key.
@@ -170,6 +170,9 @@ export type DrainClient = {
   /**
    * Finds what this wallet has locked and the store doesn't know, and what became of openings that were interrupted; closes
    * channels that have expired. Answers with all channels that still lock something.
+   *
+   * @throws {UntrustedProviderError} After all that: a provider took more than it charged. Once, as what is closed isn't looked at
+   * again.
    */
   recover(options?: RecoverOptions): Promise<ClientChannel[]>
   /** @param options.since From the beginning of that hour on (UTC). */
@@ -276,57 +279,46 @@ export function createDrainClient(options: DrainClientOptions): DrainClient {
   let ready: Promise<void> | undefined
   /** Reads the store, once, and looks at what it has. */
   function load(): Promise<void> {
-    ready ??= book.refresh().then(expiry.look, (error) => {
+    ready ??= reload().catch((error) => {
       ready = undefined
       throw error
     })
     return ready
   }
 
-  async function close(channelOrOrigin: string): Promise<ClosedChannel> {
+  async function reload(): Promise<void> {
     await book.refresh()
-    return describeClosing(await closer(findChannel(book.list(), channelOrOrigin)))
+    expiry.look()
+  }
+
+  async function close(channelOrOrigin: string): Promise<ClosedChannel> {
+    await reload()
+    return describeClosing(await hidingNodes(closer(findChannel(book.list(), channelOrOrigin))))
   }
 
   return {
     async fetch(input, init) {
       await load()
-      return paying.fetch(input, init)
+      return hidingNodes(paying.fetch(input, init))
     },
     async pay(response, input, init, { wire, fetch }) {
       const request = await replayable(input, init)
       await load()
-      return paying.payFor(request, response, { wires: [wire], fetch })
+      return hidingNodes(paying.payFor(request, response, { wires: [wire], fetch }))
     },
-    async openChannel({ origin: text, amount, duration, gasless: isGasless }) {
-      const url = new URL(text)
-      Origin.assertPayable(url)
-      await book.refresh()
-      const { origin } = url
-      const prices = pricesOf(origin)
-      await prices.load()
-      const provider = Origin.assertPriced(prices.offer(), {
-        origin,
-        deployment,
-        provider: book.providerOf(origin),
-      })
-      Limits.assertAllowed(limits, origin, provider)
-      const need = { origin, provider, quote: 1n, terms: prices.terms, canRelay: prices.has('open') }
-      const wish = {
-        amount: amount === undefined ? undefined : Usdc.parse(amount),
-        duration: duration === undefined ? undefined : Duration.parse(duration),
-        gasless: isGasless,
-      }
+    async openChannel(wanted) {
+      await reload()
+      const { openByHand } = await import('./openByHand.ts')
       const opener = await loadOpener()
-      return describe(await opener.open(need, wish))
+      return describe(await hidingNodes(openByHand({ deployment, book, limits, pricesOf, opener }, wanted)))
     },
     async channels() {
-      await book.refresh()
+      await reload()
       return book.list().map(describe)
     },
     close,
     async closeAll() {
-      await book.refresh()
+      await reload()
       const closed: ClosedChannel[] = []
       const failures: unknown[] = []
       const open = book.list().filter(isNotClosed)
@@ -351,21 +343,30 @@ export function createDrainClient(options: DrainClientOptions): DrainClient {
     },
     async recover(given = {}) {
       const recover = await loadRecovery()
-      await recover(given)
-      for (const { channelId, expiry: at } of book.list().filter(isNotClosed)) {
-        // One that can't be closed yet stays in the answer.
-        if (BigInt(Math.floor(now() / 1_000)) >= at) await closer(channelId).catch(() => {})
+      let overcharged: UntrustedProviderError | undefined
+      // One that can't be closed yet stays in the answer.
+      const overlook = (error: unknown) => {
+        if (error instanceof UntrustedProviderError) overcharged ??= error
       }
+      await hidingNodes(recover(given)).catch((error) => {
+        overlook(error)
+        if (!overcharged) throw error
+      })
+      for (const { channelId, expiry: at } of book.list().filter(isNotClosed)) {
+        if (BigInt(Math.floor(now() / 1_000)) >= at) await closer(channelId).catch(overlook)
+      }
+      expiry.look()
+      if (overcharged) throw overcharged
       return book.list().filter(isNotClosed).map(describe)
     },
     async spending({ since } = {}) {
       await book.refresh()
-      const sum = (amount: (record: ChannelRecord) => bigint) =>
-        Usdc.format(book.list().reduce((total, record) => total + amount(record), 0n))
+      const sum = (amount: (record: ChannelRecord) => bigint, rest = 0n) =>
+        Usdc.format(book.list().reduce((total, record) => total + amount(record), rest))
       const spent = Spent.since(records.view, since ? since.getTime() : 0)
       return {
         charged: Usdc.format(spent.charged),
-        signed: sum(({ finalAmount, tally }) => finalAmount ?? tally.signed),
+        signed: sum(({ finalAmount, tally }) => finalAmount ?? tally.signed, takenSingly(records.view)),
         today: Usdc.format(Spent.today(records.view, now())),
         locked: sum((record) => (isNotClosed(record) ? record.tally.deposit : 0n)),
       }
@@ -377,6 +378,13 @@ export function createDrainClient(options: DrainClientOptions): DrainClient {
       await store.close()
     },
   }
+}
+
+/** Errors of a node as callers may log them. */
+function hidingNodes<result>(task: Promise<result>): Promise<result> {
+  return task.catch((error) => {
+    throw hideNodes(error)
+  })
 }
 
 function orderWires(given: readonly Wire[]): readonly Wire[] {
@@ -408,6 +416,13 @@ function findChannel(records: ChannelRecord[], channelOrOrigin: string): Hex {
       : `There is no open channel for ${origin}.`,
     { action: only ? 'Close them by id, or all with closeAll.' : 'See client.channels().' },
   )
+}
+
+/** The most that providers can take, or have taken, in payments of their own. */
+function takenSingly(view: View): bigint {
+  let sum = 0n
+  for (const { taken } of view.list('payee')) sum += taken
+  return sum
 }
 
 function isNotClosed({ state }: ChannelRecord): boolean {

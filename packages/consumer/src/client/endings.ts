@@ -91,14 +91,25 @@ export function createEndings(options: {
     const before = await book.setClosed(channelId, finalAmount, refused)
     if (!before) return closing
     onClosed(before, closing)
-    if (finalAmount > Tally.bound(before.tally)) {
-      throw overcharged(before, finalAmount, `The channel is closed; ${Usdc.display(refund)} came back.`)
-    }
+    await judge(book.get(channelId))
     return closing
+  }
+
+  /**
+   * Tells once of a channel that cost more than was charged. What is under way may be charged, so this may show only later.
+   *
+   * @throws {UntrustedProviderError}
+   */
+  async function judge(record: ChannelRecord): Promise<void> {
+    const { channelId, finalAmount = 0n, tally } = record
+    if (finalAmount <= Tally.bound(tally) || !(await book.setTold(channelId))) return
+    const refund = Usdc.display(tally.deposit - finalAmount)
+    throw overcharged(record, finalAmount, `The channel is closed; ${refund} came back.`)
   }
 
   return {
     end,
+    judge,
 
     /**
      * Looks whether a channel is still there, and ends it in the book if it isn't. `unseen`: the node finds neither the channel

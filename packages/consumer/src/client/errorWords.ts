@@ -1,8 +1,13 @@
+import { DrainError } from '@drain/core'
+
 /**
  * An error's words, as far as they may be shown: addresses of nodes often carry their user's key, and viem's messages carry
- * those addresses. Its short message is taken, and of URLs in it the host.
+ * those addresses. Of them the short message is taken, and of URLs in it the host.
  */
 export function errorWords(error: unknown): string {
+  if (error instanceof DrainError) {
+    return hidePaths([error.shortMessage, error.details].filter(Boolean).join(' '))
+  }
   if (!(error instanceof Error)) return hidePaths(String(error))
   const { shortMessage } = error as { shortMessage?: unknown }
   return hidePaths(typeof shortMessage === 'string' ? shortMessage : error.message)
@@ -31,7 +36,9 @@ const hideIn = (value: unknown) => (typeof value === 'string' ? hidePaths(value)
 
 /** Keys stand in paths, in queries, and before the host. */
 function hidePaths(text: string): string {
-  return text.replace(/\b(https?|wss?):\/\/(?:[^\s/?#"'@]*@)?([^\s/?#"']+)([^\s"']*)/gi, (whole, scheme, host, rest) =>
-    host === 'viem.sh' ? whole : `${scheme}://${host}${rest === '' || rest === '/' ? rest : '/…'}`,
+  return text.replace(
+    /\b(https?|wss?):\/\/(?:[^\s/?#"'@]*@)?([^\s/?#"']+)([^\s"']*)/gi,
+    (whole, scheme, host, rest) =>
+      host === 'viem.sh' ? whole : `${scheme}://${host}${rest === '' || rest === '/' ? rest : '/…'}`,
   )
 }

@@ -76,7 +76,12 @@ export function createGoneChannels(options: {
         }
         if (found === 'unseen') {
           const problem = `${origin} does not find channel ${channelId}, nor does this client’s node find it or its end.`
-          throw new ChannelGoneError(channelId, code, problem, 'Try again in some minutes: a node may be behind.')
+          throw new ChannelGoneError(
+            channelId,
+            code,
+            problem,
+            'Try again in some minutes: a node may be behind.',
+          )
         }
       } else if (tally.delivered === 0n) {
         const problem = `${origin} refuses channel ${channelId} (${code}) and has served nothing on it.`
@@ -96,7 +101,15 @@ export function createGoneChannels(options: {
     },
 
     /**
-     * Closes the channels that an origin refused, unless no more than a little is left of them.
+     * Tells once that a channel which was given up cost more than was charged, now that a request on it is given back.
+     *
+     * @throws {UntrustedProviderError}
+     */
+    judge: (channelId: Hex): Promise<void> => endings.judge(book.get(channelId)),
+
+    /**
+     * Closes the channels that an origin refused, unless no more than a little is left of them, or requests are under way on
+     * them that it still serves.
      *
      * @throws {ChannelGoneError} One was not closed.
      * @throws {UntrustedProviderError} One was, and the provider took more than it charged.
@@ -105,6 +118,7 @@ export function createGoneChannels(options: {
       for (const record of book.list()) {
         const { channelId, state, refused, expiry, tally } = record
         if (record.origin !== origin || state !== 'retired' || !refused || isNearlyUsedUp(record)) continue
+        if (isStillServed(record, now())) continue
         await closer(channelId).catch((error) => {
           if (book.get(channelId).state === 'closed') {
             if (error instanceof ChannelNotFoundError) return
@@ -165,6 +179,12 @@ function isRefusedEarly(record: ChannelRecord, now: number): boolean {
   const { refused, refusedAt } = record
   if (refused === undefined || refusedAt === undefined || refused === 'channel_expired') return false
   return refusedAt <= now && now < refusedAt + refusedWithin && !isNearlyUsedUp(record)
+}
+
+/** Given up for what its provider asked of one request; closing it would end the others. Those end by themselves. */
+function isStillServed({ refused, flights }: ChannelRecord, now: number): boolean {
+  if (refused !== 'exhausted' && refused !== 'undelivered') return false
+  return Object.values(flights).some(({ until }) => until > now)
 }
 
 /** At most a hundredth is left: not worth a transaction. */

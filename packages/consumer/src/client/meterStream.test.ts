@@ -1,5 +1,7 @@
-import { expect, test } from 'vitest'
-import { meterStream, type Receipt } from './meterStream.ts'
+import { afterEach, expect, test, vi } from 'vitest'
+import { idleTime, meterStream, type Receipt } from './meterStream.ts'
+
+afterEach(() => void vi.useRealTimers())
 
 const channelId = `0x${'ab'.repeat(32)}` as const
 const receipt = (fields: object = {}) =>
@@ -93,6 +95,48 @@ test('tells the end without a receipt: at the end, on failure, on cancellation',
   expect(cancelled.ends).toEqual([undefined])
   expect(cancelled.state.cancelled).toBe(true)
   expect([ended.seen.left, failed.seen.left, cancelled.seen.left]).toEqual([false, false, true])
+})
+
+test('a stream that nobody reads any more counts as left after a while, whether or not anything was read', async () => {
+  vi.useFakeTimers()
+  const dropped = meter(['data: 1\n\n'])
+  const begun = meter(['data: 1\n\n', 'data: 2\n\n'])
+  const reader = begun.response.body?.getReader()
+  await vi.advanceTimersByTimeAsync(idleTime - 1)
+  await reader?.read()
+  expect(dropped.ends).toEqual([])
+  await vi.advanceTimersByTimeAsync(idleTime - 1)
+  expect([dropped.ends, dropped.state.cancelled]).toEqual([[undefined], true])
+  await expect(dropped.response.text()).rejects.toThrow('not read for 10 minutes')
+  expect(begun.ends).toEqual([])
+  await vi.advanceTimersByTimeAsync(1)
+  expect([begun.ends, begun.seen.left]).toEqual([[undefined], true])
+  await expect(reader?.read()).rejects.toThrow('not read for 10 minutes')
+})
+
+test('a provider may take its time, and a reader too after the receipt', async () => {
+  vi.useFakeTimers()
+  let send: (text: string) => void = () => {}
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      send = (text) => controller.enqueue(new TextEncoder().encode(text))
+    },
+  })
+  const ends: (Receipt | undefined)[] = []
+  const response = meterStream(new Response(body), channelId, {
+    onContent() {},
+    onNeedVoucher() {},
+    onEnd: async (end) => void ends.push(end),
+  })
+  const reader = response.body?.getReader()
+  const read = reader?.read()
+  await vi.advanceTimersByTimeAsync(2 * idleTime)
+  send(`data: 1\n\n${receipt()}`)
+  await read
+  await vi.advanceTimersByTimeAsync(2 * idleTime)
+  send('data: [DONE]\n\n')
+  expect(new TextDecoder().decode((await reader?.read())?.value)).toBe('data: [DONE]\n\n')
+  expect(ends).toEqual([{ cost: 12n, total: 30n }])
 })
 
 test('tells what is asked for on this channel, and how much content came', async () => {

@@ -276,6 +276,7 @@ export function createPay(options: {
       }
       if (!next) {
         await giveBack(course, slip)
+        await (await loadGoneChannels()).judge(slip.channelId)
         return undefined
       }
       slip = next

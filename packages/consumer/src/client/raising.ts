@@ -10,8 +10,8 @@ import { discard } from './readJson.ts'
  */
 export function createRaising(options: {
   fetch: typeof globalThis.fetch
-  signer: ChannelSigner
-  book: ChannelBook
+  signer: Pick<ChannelSigner, 'signVoucher'>
+  book: Pick<ChannelBook, 'extend' | 'get'>
   slip: Slip
   price: Price
   origin: string

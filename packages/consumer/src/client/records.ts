@@ -54,6 +54,8 @@ export type ChannelRecord = {
   refused?: string | undefined
   /** When it was refused, in Unix milliseconds. */
   refusedAt?: number | undefined
+  /** Whether the caller was told that its provider took more than it charged. */
+  isTold?: boolean | undefined
   /** Since when, in Unix milliseconds and by block, the node doesn't find it: it may be behind. */
   absent?: { since: number; block: bigint } | undefined
   /** The name of the wire that its origin was last paid through; the headers where it isn't said. */

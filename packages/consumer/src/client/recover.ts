@@ -137,12 +137,11 @@ export function createRecovery(options: {
     return by && SessionKey.accept(by, channel, deployment) ? voucher : undefined
   }
 
-  /** The origins that a channel's provider is found at, and what they say of it. */
+  /** What the origins say of a channel that may be theirs. An origin has one provider. */
   async function ask(channel: Channel.Channel, claims: readonly Claim[], duration: bigint): Promise<Word[]> {
     const words: Word[] = []
     for (const { origin, provider } of claims) {
-      const bound = channels.providerOf(origin) ?? provider
-      if (![provider, bound].every((one) => isAddressEqual(one, channel.provider))) continue
+      if (!isAddressEqual(channels.providerOf(origin) ?? provider, provider)) continue
       const tally = await askState(recordOf(channel, origin, duration))
       if (tally) words.push({ origin, tally })
     }
@@ -150,12 +149,13 @@ export function createRecovery(options: {
   }
 
   /** Binds a channel to the origin that its vouchers went to, as far as that is certain, and to none else. */
-  async function adopt(channel: Channel.Channel, claims: readonly Claim[]): Promise<void> {
+  async function adopt(channel: Channel.Channel, { claims, isComplete }: Claims): Promise<void> {
     const seconds = BigInt(Math.floor(now() / 1_000))
     // The chain doesn't keep the duration: what is left of it is as good.
     const duration = channel.expiry > seconds ? channel.expiry - seconds : 1n
     const namesakes = claims.filter(({ provider }) => isAddressEqual(provider, channel.provider))
-    const word = mostSigned(await ask(channel, namesakes, duration), namesakes.length === 1)
+    const words = await ask(channel, namesakes, duration)
+    const word = mostSigned(words, isComplete && namesakes.length === 1)
     const unknown = { ...Tally.start(channel.deposit), signed: channel.deposit, delivered: channel.deposit }
     await channels.adopt(channel, {
       ...(word ?? { origin: '', tally: unknown }),
@@ -180,7 +180,7 @@ export function createRecovery(options: {
   }
 
   /** Looks again at a channel of the book: whether it is there, whether it isn't closed after all, and whose it is. */
-  async function lookAt(record: ChannelRecord, claims: readonly Claim[]): Promise<void> {
+  async function lookAt(record: ChannelRecord, claims: Claims): Promise<void> {
     const { channelId, origin, state, refused, session } = record
     if ((await endings.settle(channelId)) !== 'open') return
     if (state === 'closed') {
@@ -190,21 +190,28 @@ export function createRecovery(options: {
     if (channel) await adopt(channel, claims)
   }
 
+  async function askOrigins(urls: readonly string[]): Promise<Claims> {
+    const origins = urls.map((text) => {
+      const url = new URL(text)
+      Origin.assertPayable(url)
+      return url.origin
+    })
+    const claims: Claim[] = []
+    for (const origin of new Set(origins)) {
+      const provider = await providerAt(origin)
+      if (provider) claims.push({ origin, provider })
+    }
+    return { claims, isComplete: claims.length === new Set(origins).size }
+  }
+
   return async ({ origins = [], fromBlock }: RecoverOptions): Promise<void> => {
     await channels.refresh()
     for (const opening of book.view.list('opening')) await opener.resolve(opening).catch(() => {})
-    const claims: Claim[] = []
-    for (const text of origins) {
-      const url = new URL(text)
-      Origin.assertPayable(url)
-      const { origin } = url
-      const provider = claims.some((claim) => claim.origin === origin) ? undefined : await providerAt(origin)
-      if (provider) claims.push({ origin, provider })
-    }
+    const claims = await askOrigins(origins)
     let overcharged: UntrustedProviderError | undefined
     for (const record of channels.list()) {
-      if (record.finalAmount !== undefined) continue
-      await lookAt(record, claims).catch((error) => {
+      const isFinal = record.finalAmount !== undefined
+      await (isFinal ? endings.judge(record) : lookAt(record, claims)).catch((error) => {
         if (!(error instanceof UntrustedProviderError)) throw error
         overcharged ??= error
       })
@@ -220,6 +227,9 @@ export function createRecovery(options: {
 
 /** Whose address an origin says it is paid at. Any can say any. */
 type Claim = { origin: string; provider: Address }
+
+/** Of all origins that the caller names, if they all answered. */
+type Claims = { claims: readonly Claim[]; isComplete: boolean }
 
 /** What an origin says of a channel. */
 type Word = { origin: string; tally: Tally.Tally }

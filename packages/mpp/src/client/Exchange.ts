@@ -41,7 +41,7 @@ export function createExchange(options: {
     async fetch(_, init) {
       const headers = new Headers(init?.headers)
       credential.resolve(credentialOf(headers) ?? '')
-      timer ??= setTimeout(() => transmitter.reject(new Error('the credential was not sent')), patience)
+      timer ??= waitFor(() => transmitter.reject(new Error('the credential was not sent')))
       return (await transmitter.promise)(headers)
     },
   })
@@ -77,6 +77,12 @@ export function createExchange(options: {
       return result
     },
   }
+}
+
+function waitFor(task: () => void): ReturnType<typeof setTimeout> {
+  const timer = setTimeout(task, patience)
+  if (typeof timer === 'object') timer.unref()
+  return timer
 }
 
 function later<T>() {

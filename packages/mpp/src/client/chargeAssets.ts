@@ -34,7 +34,7 @@ export function usdcCharge(options: {
   account: Account
   maxAmount: string
   chains?: readonly (137 | 80002)[]
-}) {
+}): ReturnType<typeof client.charge> {
   const { account, maxAmount, chains = [137, 80002] } = options
   const currencies = [polygonUsdc, amoyUsdc].filter((_, index) => chains.includes(index === 0 ? 137 : 80002))
   return client.charge({ account, currencies, networks: [...chains], maxAmount })

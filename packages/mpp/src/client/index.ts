@@ -1,5 +1,5 @@
+export { amoyUsdc, polygonUsdc, usdcCharge } from './chargeAssets.ts'
+export { type EvmChargeOptions, evmCharge } from './chargeScheme.ts'
 export { drainWire } from './drainWire.ts'
 export { type MppxSchemeOptions, mppxScheme } from './mppxScheme.ts'
 export { session } from './session.ts'
-export { amoyUsdc, polygonUsdc, usdcCharge } from './chargeAssets.ts'
-export { type EvmChargeOptions, evmCharge } from './chargeScheme.ts'

@@ -6,10 +6,14 @@ const longest = 16 * 1_024
 /** What a refusal's problem details say (RFC 9457): our own code where it has one, else what its type comes to. */
 export async function readProblem(response: Response): Promise<{ code?: unknown; isStale?: boolean }> {
   const problem = await readObject(response)
-  const { type, error } = problem
+  const { type, error, details } = problem
   const name = typeof type === 'string' && type.startsWith(base) ? type.slice(base.length) : ''
-  const own = (error as { code?: unknown } | undefined | null)?.code
+  const own = codeIn(error) ?? codeIn(details)
   return { code: own ?? (Object.hasOwn(codes, name) ? codes[name] : undefined), isStale: stale.has(name) }
+}
+
+function codeIn(value: unknown): unknown {
+  return typeof value === 'object' && value !== null ? (value as { code?: unknown }).code : undefined
 }
 
 const base = 'https://paymentauth.org/problems/'

@@ -28,7 +28,7 @@ const mostAsked = 1_000
 export function session(
   client: Pick<DrainClient, 'pay'>,
   options: { fetch?: typeof globalThis.fetch | undefined; now?: (() => number) | undefined } = {},
-) {
+): Method.Client<typeof drainSession, undefined> & { fetch: typeof globalThis.fetch } {
   // As it is now: mppx may replace the global one by a fetch that pays.
   const { fetch: send = globalThis.fetch.bind(globalThis), now = Date.now } = options
   const wire = drainWire({ now })

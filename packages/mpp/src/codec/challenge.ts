@@ -64,11 +64,11 @@ export function boundText(challenge: Omit<Challenge, 'id'>): string {
 export function serializeChallenge(challenge: Challenge): string {
   const { id, realm, method, intent, request, description, digest, expires, header, opaque } = challenge
   const shown = header !== undefined && isDefault(header) ? undefined : header
-  const values = { id, realm, method, intent, request, description, digest, expires, header: shown, opaque }
-  const parts = Object.entries(values).flatMap(([name, value]) =>
-    value === undefined ? [] : [`${name}="${quotable(value)}"`],
-  )
-  return `Payment ${parts.join(', ')}`
+  return `Payment id="${quotable(id)}"${param('realm', realm)}${param('method', method)}${param('intent', intent)}${param('request', request)}${param('description', description)}${param('digest', digest)}${param('expires', expires)}${param('header', shown)}${param('opaque', opaque)}`
+}
+
+function param(name: string, value: string | undefined): string {
+  return value === undefined ? '' : `, ${name}="${quotable(value)}"`
 }
 
 /**
@@ -134,6 +134,7 @@ function* schemesIn(value: string): Generator<{ scheme: string; params: Map<stri
 }
 
 function quotable(value: string): string {
+  if (!/[\r\n\\"\u0100-\uffff]/.test(value)) return value
   if (/[\r\n]/.test(value)) throw new TypeError('A challenge has no line breaks.')
   return value
     .replace(/[\\"]/g, '\\$&')

@@ -25,11 +25,13 @@ const sign = createHmac(secret)
 
 /** Without half surrogates, which have no UTF-8, and the sign for them. */
 const text = fc.string({ unit: 'grapheme' }).filter((value) => !/[\r\n\ufffd]/.test(value))
+/** mppx signs a member of this name, and leaves it out of what it writes. */
+const memberName = text.filter((value) => value !== '__proto__')
 const word = fc.stringMatching(/^[a-z][a-z0-9:_-]{0,12}$/)
 const dated = fc.date({ min: new Date(0), max: new Date('9999-01-01'), noInvalidDate: true })
 const json = fc.dictionary(
-  text,
-  fc.oneof(text, fc.boolean(), fc.integer(), fc.array(text), fc.dictionary(text, text)),
+  memberName,
+  fc.oneof(text, fc.boolean(), fc.integer(), fc.array(text), fc.dictionary(memberName, text)),
 )
 
 const challenges = fc.record(
@@ -41,7 +43,7 @@ const challenges = fc.record(
     description: text.filter(Boolean),
     expires: dated.map((date) => date.toISOString()),
     header: fc.constantFrom('Payment-Authorization', 'X-Other'),
-    opaque: fc.dictionary(text, text).map((meta) => PaymentRequest.serialize(meta)),
+    opaque: fc.dictionary(memberName, text).map((meta) => PaymentRequest.serialize(meta)),
   },
   { requiredKeys: ['realm', 'method', 'intent', 'request'] },
 )
@@ -139,7 +141,7 @@ describe('challenges', () => {
 })
 
 describe('credentials', () => {
-  const payload = fc.dictionary(text, text)
+  const payload = fc.dictionary(memberName, text)
   const source = fc.option(text.filter(Boolean), { nil: undefined })
 
   test('are mppx’s, both ways', () => {
@@ -200,6 +202,30 @@ describe('credentials', () => {
       expect(parseCredential(value), value).toMatchObject({ ok: false, problem: 'malformed' })
     }
     expect(parseCredential(encodeText(JSON.stringify(fields, null, 2))).ok).toBe(true)
+  })
+
+  test('are read the same when their challenge was read before', () => {
+    const write = (text: string) => parseCredential(encodeText(text))
+    const start = JSON.stringify({ challenge }).slice(0, -1)
+    for (let round = 0; round < 2; round += 1) {
+      expect(write(`${start},"payload":{"a":"1"}}`)).toEqual({
+        ok: true,
+        credential: { challenge, payload: { a: '1' } },
+      })
+      const { ok } = write(`${start},"payload":{"a":"1"},"source":"did:x"}`)
+      expect(ok).toBe(true)
+      for (const rest of [
+        '"payload":{"a":"1"}',
+        '"payload":{"a":"1"},"payload":{}}',
+        `"payload":{"a":"1"},"challenge":${JSON.stringify(challenge)}}`,
+        '"payload":{"a":"1"},"more":1}',
+        '"payload":{"a":"1","a":"2"}}',
+        '"payload":{"a":"1"}}}',
+        '"payload":[]}',
+      ]) {
+        expect(write(`${start},${rest}`).ok, rest).toBe(false)
+      }
+    }
   })
 
   test('never make a reader throw', () => {

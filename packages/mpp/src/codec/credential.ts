@@ -53,8 +53,7 @@ const reads = new WeakMap<Head, CredentialRead>()
 /** What follows `Payment` in a header: repeated headers arrive as one value with commas, other schemes may stand beside. */
 function paymentsIn(value: string | null): string[] {
   if (value === null) return []
-  const single = /^payment +([\w-]+)$/i.exec(value)
-  if (single) return [single[1] as string]
+  if (value.startsWith('Payment ') && !value.includes(',')) return [value.slice(8).trim()]
   return value.split(',').flatMap((part) => {
     const [, text] = /^\s*payment(?:\s+(.*))?$/is.exec(part) ?? []
     return /^\s*payment(?:\s|$)/i.test(part) ? [(text ?? '').trim()] : []
@@ -68,23 +67,68 @@ export function parseCredential(encoded: string): Exclude<CredentialRead, { prob
   }
   const text = decodeText(encoded)
   if (text === undefined) return malformed('it is not base64url of UTF-8 without padding')
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return malformed('it is not JSON')
-  }
+  const known = knownChallenge(text)
+  if (!known) return parseWhole(text)
+  const rest = parseJson(`{${text.slice(known.end)}`)
+  if (rest === undefined) return malformed('it is not JSON')
+  return check(rest, `{${text.slice(known.end)}`, known.challenge)
+}
+
+/**
+ * The same challenge is answered again and again: where a credential begins with one that was read before, that part of it need
+ * not be read again. `end`: where the member that follows it begins.
+ */
+function knownChallenge(text: string): { challenge: Challenge; end: number } | undefined {
+  const end = text.indexOf(afterChallenge)
+  const challenge = end < 0 ? undefined : challenges.get(text.slice(0, end + 1))
+  return challenge && { challenge, end: end + 2 }
+}
+
+const afterChallenge = '},"payload":'
+const challenges = new Map<string, Challenge>()
+/** The most that are remembered: whoever sends credentials names them. */
+const remembered = 256
+
+function parseWhole(text: string): ReturnType<typeof parseCredential> {
+  const value = parseJson(text)
+  if (value === undefined) return malformed('it is not JSON')
   if (!isObject(value)) return malformed('it is not an object')
-  if (hasDoubles(text, value)) return malformed('a member is repeated')
-  if (!hasOnly(value, credentialNames)) return malformed('it has unknown members')
-  const { challenge, payload, source } = value
+  const { challenge, ...rest } = value
+  if (!isChallenge(challenge)) return malformed('challenge is not echoed as it was given')
+  const read = check(rest, text, challenge, value)
+  const written = `{"challenge":${JSON.stringify(challenge)}`
+  if (read.ok && text.startsWith(`${written},"payload":`)) {
+    if (challenges.size >= remembered) challenges.clear()
+    challenges.set(written, challenge)
+  }
+  return read
+}
+
+/** Checks what stands beside the challenge. `text` is what was parsed, to `whole`. */
+function check(
+  rest: unknown,
+  text: string,
+  challenge: Challenge,
+  whole: unknown = rest,
+): ReturnType<typeof parseCredential> {
+  if (!isObject(rest)) return malformed('it is not an object')
+  if (hasDoubles(text, whole)) return malformed('a member is repeated')
+  if (!hasOnly(rest, restNames)) return malformed('it has unknown members')
+  const { payload, source } = rest
   if (!isObject(payload)) return malformed('payload is not an object')
   if (source !== undefined && typeof source !== 'string') return malformed('source is not a string')
-  if (!isChallenge(challenge)) return malformed('challenge is not echoed as it was given')
   return { ok: true, credential: { challenge, payload, ...(source !== undefined && { source }) } }
 }
 
-const credentialNames = new Set(['challenge', 'payload', 'source'])
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+const restNames = new Set(['payload', 'source'])
 const requiredNames = ['id', 'realm', 'method', 'intent', 'request'] as const
 const challengeNames = new Set<string>([
   ...requiredNames,

@@ -17,8 +17,10 @@ export type SecretInput = {
 export type Challenges = {
   /** Resolves when there is a secret. */
   ready(): Promise<void>
-  /** A challenge with its id. Only when ready. */
-  make(fields: Omit<Challenge, 'id' | 'request'> & { request: Readonly<Record<string, unknown>> }): Challenge
+  /** A challenge with its id; `request` as it is, or encoded. Only when ready. */
+  make(
+    fields: Omit<Challenge, 'id' | 'request'> & { request: string | Readonly<Record<string, unknown>> },
+  ): Challenge
   /** What is wrong with the challenge that a credential answers, if anything. `now`: milliseconds. */
   judge(challenge: Credential['challenge'], origin: string, now: number): ChallengeProblem | undefined
 }
@@ -65,7 +67,8 @@ export function createChallenges({ secret }: SecretInput, notebook: Pick<Noteboo
     make({ request, ...fields }) {
       const [sign] = signers
       if (!sign) throw new Error('The challenges’ secret is not there yet: await ready().')
-      const bound = { ...fields, request: encodeRequest(request) }
+      const encoded = typeof request === 'string' ? request : encodeRequest(request)
+      const bound = { ...fields, request: encoded }
       const challenge = { ...bound, id: sign(boundText(bound)) }
       remember(challenge)
       return challenge

@@ -1,4 +1,11 @@
-import { type Address, encodeAbiParameters, encodeEventTopics, type Hex, type Log } from 'viem'
+import {
+  type Address,
+  encodeAbiParameters,
+  encodeEventTopics,
+  type Hex,
+  type Log,
+  type TransactionReceipt,
+} from 'viem'
 import { expect, test } from 'vitest'
 import { hasPaid } from './chargeEvents.ts'
 import { tokenAbi } from './chargeToken.ts'
@@ -15,8 +22,11 @@ const nonce = (digit: string) => `0x${digit.repeat(64)}` as Hex
 type Event = { from?: Address; at?: Address } & ({ used: Hex } | { to: Address; value: bigint })
 
 /** A receipt with these events, in order. */
-function receiptOf(events: Event[], status: 'success' | 'reverted' = 'success') {
-  const logs = events.map((event, logIndex): Log => {
+function receiptOf(
+  events: Event[],
+  status: TransactionReceipt['status'] = 'success',
+): Pick<TransactionReceipt, 'status' | 'logs'> {
+  const logs = events.map((event, logIndex): Log<bigint, number, false> => {
     const from = event.from ?? payer
     const topics =
       'used' in event

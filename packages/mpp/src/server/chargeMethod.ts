@@ -29,7 +29,7 @@ export type ChargeMethodInput = ChargeInput & {
  * @throws {DrainError} `token_domain`, `invalid_limit`
  * @throws {InvalidAmountError}
  */
-export function charge({ paywall, tokenDomain, ...input }: ChargeMethodInput) {
+export function charge({ paywall, tokenDomain, ...input }: ChargeMethodInput): ReturnType<typeof evm.charge> {
   const { deployment, provider, config, settler, client, ledger, secp256k1, logger } = paywall
   const { chainId, token } = deployment
   const named = tokenDomain ?? knownUsdc(chainId, token)

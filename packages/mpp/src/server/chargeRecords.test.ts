@@ -10,7 +10,7 @@ const word = (digit: string) => `0x${digit.repeat(64)}` as Hex
 function setUp() {
   let now = 1_000_000
   const identity = { chainId: 31337, contract: address('e'), provider: address('f') }
-  const { notebook } = memoryLedger({ clock: () => now })(identity)
+  const { notebook } = memoryLedger({ now: () => now, log: () => {} })(identity)
   return {
     records: createChargeRecords(notebook, token),
     notebook,

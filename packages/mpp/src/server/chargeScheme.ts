@@ -61,7 +61,17 @@ function createChargeScheme(input: EvmChargeInput, context: SchemeContext): Sche
   const recipient = getAddress(context.provider)
   const methodDetails = { chainId, credentialTypes: ['authorization'], decimals: usdcDecimals }
 
-  const requestOf = (amount: bigint) => ({ amount: amount.toString(), currency, methodDetails, recipient })
+  /** Requests in their wire form, by amount: most routes have one price. */
+  const requests = new Map<bigint, string>()
+
+  function requestOf(amount: bigint): string {
+    const known = requests.get(amount)
+    if (known !== undefined) return known
+    const request = encodeRequest({ amount: amount.toString(), currency, methodDetails, recipient })
+    if (requests.size >= remembered) requests.clear()
+    requests.set(amount, request)
+    return request
+  }
 
   /** Each is answered once, so each is another. */
   function makeOffer(origin: string, amount: bigint): string {
@@ -124,7 +134,7 @@ function createChargeScheme(input: EvmChargeInput, context: SchemeContext): Sche
           writer,
           async begin({ quote, key }) {
             // Made here for another price.
-            if (encodeRequest(requestOf(quote)) !== challenge.request) return otherPrice
+            if (requestOf(quote) !== challenge.request) return otherPrice
             return charges.begin(authorization, { quote, key }, ({ txHash }) => {
               writer.txHash = txHash
             })
@@ -134,6 +144,9 @@ function createChargeScheme(input: EvmChargeInput, context: SchemeContext): Sche
     },
   }
 }
+
+/** The most amounts whose requests are kept. */
+const remembered = 1_024
 
 const otherPrice = {
   ok: false,

@@ -26,8 +26,11 @@ export type Refusal = { ok: false; failure: ChargeFailure; message: string }
 export type Settled = { ok: true; txHash: `0x${string}` }
 
 export type ChargeSettler = {
-  /** Whether the token would take it now, and the newest block before that. */
-  check(authorization: SignedAuthorization): Promise<{ ok: true; block: bigint } | Refusal>
+  /**
+   * Whether the token would take it now, and the newest block before that.
+   * @param held Base units that other charges of the same payer, at work, will take.
+   */
+  check(authorization: SignedAuthorization, held?: bigint): Promise<{ ok: true; block: bigint } | Refusal>
   /**
    * Cashes it, and returns once that is mined and its events say so. Called again for the same, it goes on with what is on its way.
    * @param block One in which it wasn't used yet.
@@ -116,12 +119,13 @@ export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettle
     return client.readContract({ ...call, args: [from, nonce] })
   }
 
-  async function check(authorization: SignedAuthorization) {
+  async function check(authorization: SignedAuthorization, held: bigint) {
     const { from, value } = authorization
-    const [code, block, coins] = await Promise.all([
+    const [code, block, coins, balance] = await Promise.all([
       contractWallets ? undefined : client.getCode({ address: from }),
       client.getBlockNumber({ cacheTime: 0 }),
       client.getBalance({ address: account.address }),
+      client.readContract({ address: token, abi: tokenAbi, functionName: 'balanceOf', args: [from] }),
       refresh(),
     ])
     if (code && code !== '0x') return refuse('code', 'Accounts with code cannot pay charges here.')
@@ -130,6 +134,7 @@ export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettle
     // A transfer that waits for gas would take the money for an answer that nobody got.
     if (coins < 2n * typicalGas * gasPrice)
       return refuse('unavailable', 'Charges cannot be settled at the moment.')
+    if (balance < held + value) return tooPoor
     try {
       await client.simulateContract({ ...callOf(authorization), account })
     } catch (error) {
@@ -146,8 +151,7 @@ export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettle
     if (/used or canceled/i.test(text)) return refuse('used', 'This authorization was used or canceled.')
     if (/expired/i.test(text)) return refuse('expired', 'The authorization has expired.')
     if (/not yet valid/i.test(text)) return refuse('refused', 'The authorization is not valid yet.')
-    if (revert.code === 'insufficient_balance')
-      return refuse('insufficient_balance', 'The payer holds less USDC than the charge.')
+    if (revert.code === 'insufficient_balance') return tooPoor
     return refuse('refused', 'The token refuses the authorization.')
   }
 
@@ -218,7 +222,7 @@ export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettle
   }
 
   return {
-    check: (authorization) => check(authorization).catch(outOfReach),
+    check: (authorization, held = 0n) => check(authorization, held).catch(outOfReach),
     settle(authorization, block) {
       const name = nameOf(token, authorization)
       const settling =
@@ -247,6 +251,8 @@ function refuse(failure: ChargeFailure, message: string): Refusal {
 }
 
 const gasTooDear = refuse('gas_price', 'Gas is too expensive for charges at the moment.')
+
+const tooPoor = refuse('insufficient_balance', 'The payer holds less USDC than this and its other charges.')
 
 const unproven = refuse('pending', 'The transfer was sent and is not known to be mined yet.')
 

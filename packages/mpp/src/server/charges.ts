@@ -21,6 +21,7 @@ import {
   toPayload,
 } from '../authorization.ts'
 import { type ChargeBudgetInput, createChargeBudget } from './chargeBudget.ts'
+import { createHoldings, type Hold } from './chargeHoldings.ts'
 import { type ChargeRecord, createChargeRecords } from './chargeRecords.ts'
 import {
   inFlight,
@@ -91,6 +92,7 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
   const provider = context.provider.toLowerCase()
   const records = createChargeRecords(ledger.notebook, token)
   const budget = createChargeBudget(input, clock)
+  const holdings = createHoldings()
   const settler = createChargeSettler({
     ...{ deployment, client, contractWallets },
     account: context.account,
@@ -126,7 +128,7 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     quote: bigint,
     domain: TokenDomain,
   ): RefusedCharge | undefined {
-    const { from, to, value, validAfter, validBefore, signature } = authorization
+    const { to, value, validAfter, validBefore } = authorization
     if (to !== provider)
       return refuseCharge('wrong_provider', `Only charges to ${provider} are taken.`, 'verification-failed')
     if (value !== quote || value === 0n) {
@@ -145,10 +147,21 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     if (validAfter >= now)
       return refuseCharge('invalid_signature', 'The authorization is not valid yet.', 'verification-failed')
     // Wallets with code have signatures that only the token can judge.
-    if (contractWallets) return undefined
+    return contractWallets || isSigned(authorization, domain) ? undefined : notSigned
+  }
+
+  /** Whether the payer's own key made the signature, as the token checks it for accounts without code. */
+  function isSigned(authorization: SignedAuthorization, domain: TokenDomain): boolean {
     const digest = hexToBytes(authorizationDigest(authorization, domain))
-    if (Signature.isValid(digest, signature, from, secp256k1)) return undefined
-    return refuseCharge('invalid_signature', 'The payer did not sign this.', 'verification-failed')
+    return Signature.isValid(digest, authorization.signature, authorization.from, secp256k1)
+  }
+
+  /** Whether somebody may have what was answered to a charge of the payer, though the token isn't asked again. */
+  function mayHave(current: SignedAuthorization, { payload }: ChargeRecord): boolean {
+    if (isSigned(current, domain as TokenDomain)) return true
+    if (payload === undefined) return false
+    const { nonce, signature } = fromPayload(JSON.parse(payload))
+    return nonce === current.nonce && signature === current.signature
   }
 
   /** What stands in for a channel: one for each payer. */
@@ -190,6 +203,7 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
   ): Promise<FundsBegun | undefined> {
     if (record.state === 'taken') return record.until > clock() ? inFlight : undefined
     if (record.state === 'failed') return undefined
+    if (!mayHave(current, record)) return notSigned
     const charge = { from: current.from, nonce }
     let { txHash } = record
     if (record.state === 'sending') {
@@ -227,25 +241,31 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
       const message = 'Too many charges at the moment: pay from a channel, or later.'
       return refuseCharge('rate_limited', message, undefined, 60)
     }
-    const checked = await settler.check(authorization)
-    if (!checked.ok) return refusedBy(checked)
-    const { block } = checked
-    const owner = crypto.randomUUID()
-    const taken = await records.take(authorization, { owner, block, key })
-    if (!taken.ok) return usedBefore
-    if (key && !(await records.bindKey(from, key, nonce, keyed))) {
-      await records.release(authorization, owner)
-      return inFlight
+    const hold = holdings.hold(authorization)
+    try {
+      const checked = await settler.check(authorization, hold.others)
+      if (!checked.ok) return refusedBy(checked)
+      const { block } = checked
+      const owner = crypto.randomUUID()
+      const taken = await records.take(authorization, { owner, block, key })
+      if (!taken.ok) return usedBefore
+      if (key && !(await records.bindKey(from, key, nonce, keyed))) {
+        await records.release(authorization, owner)
+        return inFlight
+      }
+      prune()
+      hold.keep()
+      return { ok: true, funds: fundsOf(authorization, { owner, block, hold, onSettled }) }
+    } finally {
+      hold.endUnlessKept()
     }
-    prune()
-    return { ok: true, funds: fundsOf(authorization, { owner, block, onSettled }) }
   }
 
   function fundsOf(
     authorization: SignedAuthorization,
-    taken: { owner: string; block: bigint; onSettled: (settled: Settled) => void },
+    taken: { owner: string; block: bigint; hold: Hold; onSettled: (settled: Settled) => void },
   ): Funds {
-    const { owner, block, onSettled } = taken
+    const { owner, block, hold, onSettled } = taken
     const { from, value } = authorization
     const account = accountOf(authorization)
     const charged = chargedOf(account)
@@ -273,10 +293,10 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
       if (state === 'taken' && cost > 0n) {
         // Whatever comes of it: it is not tried twice.
         state = 'ended'
-        await settle(outcome)
+        await settle(outcome).finally(hold.end)
       } else if (state === 'taken' && final) {
         state = 'ended'
-        await records.release(authorization, owner)
+        await records.release(authorization, owner).finally(hold.end)
         return { ok: true, captured: 0n, held: 0n, state: released }
       }
       if (!final) return { ok: true, captured: cost, held: value - cost, state: account }
@@ -311,6 +331,8 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     begin,
   }
 }
+
+const notSigned = refuseCharge('invalid_signature', 'The payer did not sign this.', 'verification-failed')
 
 function chargedOf(account: ChannelState): ChannelState {
   return { ...account, reserved: 0n, charged: account.deposit, requests: 1n }

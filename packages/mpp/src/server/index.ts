@@ -1,6 +1,6 @@
 export type { SecretInput } from './challenges.ts'
-export { SessionError, session } from './session.ts'
-export { type DrainSessionInput, drainSession } from './sessionScheme.ts'
 export { type ChargeMethodInput, charge } from './chargeMethod.ts'
 export { type ChargeReceipt, type EvmChargeInput, evmCharge } from './chargeScheme.ts'
 export type { ChargeInput } from './charges.ts'
+export { SessionError, session } from './session.ts'
+export { type DrainSessionInput, drainSession } from './sessionScheme.ts'

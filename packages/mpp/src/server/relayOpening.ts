@@ -8,7 +8,7 @@ import type { MppRejection } from './refusals.ts'
 /** A paywall will do. */
 type Context = Pick<
   SchemeContext,
-  'deployment' | 'provider' | 'domainSeparator' | 'ledger' | 'secp256k1' | 'relay'
+  'deployment' | 'provider' | 'domainSeparator' | 'lookUp' | 'secp256k1' | 'relay'
 > & {
   /** Unix seconds. */
   now(): bigint
@@ -25,14 +25,13 @@ export async function relayOpening(
   opening: GaslessOpen.GaslessOpen,
   quote: bigint,
 ): Promise<{ txHash?: Hex | undefined } | Refusal> {
-  const { deployment, provider, domainSeparator, ledger, secp256k1, relay } = context
+  const { deployment, provider, domainSeparator, lookUp, secp256k1, relay } = context
   if (!relay)
     return refuse('invalid_voucher_format', 'No channels are opened for others here: open it yourself.')
   const id = Channel.computeId(deployment, opening, 'relayed')
   if (id !== voucher.channelId) {
     return refuse('invalid_voucher_format', 'channelId is not the one that this authorization opens.')
   }
-  if (await ledger.get(id)) return {}
   const now = context.now()
   const { consumer, amount: deposit, duration } = opening
   const channel = { id, consumer, provider: opening.provider, deposit, claimed: 0n, expiry: now + duration }
@@ -44,6 +43,8 @@ export async function relayOpening(
     const message = `Voucher covers ${Usdc.display(voucher.amount)}, this request needs ${Usdc.display(quote)}.`
     return { rejection: { code: 'insufficient_funds', message, ...required, ...cumulative } }
   }
+  const found = await lookUp(id)
+  if ('channel' in found || found.rejection.isPassing) return {}
   const relayed = await relay.open(GaslessOpen.toJson(opening))
   if (relayed.ok) return { txHash: relayed.txHash }
   const [code, problem] = told[relayed.code]

@@ -12,6 +12,7 @@ import {
 import { type ProblemType, problemOf, problemType } from '../method/problems.ts'
 import { type ReadPayload, readPayload } from '../method/sessionPayload.ts'
 import { type SessionReceipt, sessionReceipt } from '../method/sessionReceipt.ts'
+import { awaitConfirmed, type OpenPatienceInput } from './awaitConfirmed.ts'
 import type { MppRejection } from './refusals.ts'
 import { relayOpening } from './relayOpening.ts'
 
@@ -28,7 +29,10 @@ import { relayOpening } from './relayOpening.ts'
  * const result = await mppx.drain.session({ amount: '0.001' })(request)
  * ```
  */
-export function session({ paywall }: { paywall: Paywall }) {
+export function session({
+  paywall,
+  ...patience
+}: { paywall: Paywall } & OpenPatienceInput): Method.Server<typeof drainSession, Defaults> {
   const { deployment, ledger, requests, relay } = paywall
   const { chainId } = deployment
   /** What a close has come to, until its answer is written. */
@@ -85,10 +89,12 @@ export function session({ paywall }: { paywall: Paywall }) {
       else {
         const { voucher } = asked
         let txHash: Hex | undefined
-        if (asked.action === 'open' && asked.opening) {
-          const opened = await relayOpening(paywall, voucher, asked.opening, isWorkless ? 0n : quote)
-          if ('rejection' in opened) throw new SessionError(opened.rejection)
-          txHash = opened.txHash
+        if (asked.action === 'open') {
+          const { opening } = asked
+          const opened = opening && (await relayOpening(paywall, voucher, opening, isWorkless ? 0n : quote))
+          if (opened && 'rejection' in opened) throw new SessionError(opened.rejection)
+          txHash = opened?.txHash
+          await awaitConfirmed(paywall, voucher.channelId, patience)
         }
         const url = captured?.url.href ?? 'http://localhost/'
         told = { ...(await (isWorkless ? raise(voucher) : charge(voucher, quote, { method, url }))), txHash }

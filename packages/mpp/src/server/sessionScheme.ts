@@ -14,6 +14,7 @@ import { decodeRequest } from '../codec/challenge.ts'
 import { readCredential } from '../codec/credential.ts'
 import { bindingOf, intent, methodName, type SessionRequest } from '../method/drainSession.ts'
 import { type ReadPayload, readPayload } from '../method/sessionPayload.ts'
+import { awaitConfirmed, type OpenPatienceInput } from './awaitConfirmed.ts'
 import {
   type ChallengeProblem,
   createChallenges,
@@ -25,10 +26,11 @@ import { refuseReading, refuseUnreadable } from './refusals.ts'
 import { relayOpening } from './relayOpening.ts'
 import { SessionWriter } from './SessionWriter.ts'
 
-export type DrainSessionInput = SecretInput & {
-  /** The header that challenges ask for the credential in. Name the other one where `Authorization` has something else in it. */
-  header?: (typeof credentialHeaders)[number] | undefined
-}
+export type DrainSessionInput = SecretInput &
+  OpenPatienceInput & {
+    /** The header that challenges ask for the credential in. Name the other one where `Authorization` has something else in it. */
+    header?: (typeof credentialHeaders)[number] | undefined
+  }
 
 /** A voucher, or an opening with one. */
 type VoucherPayload = Exclude<ReadPayload, { action: 'close' }>
@@ -68,6 +70,7 @@ function createSessionScheme(input: DrainSessionInput, context: SchemeContext): 
     }),
   )
 
+  const relaying = { ...context, now: channels.now }
   const binding = JSON.stringify(bindingOf({ ...fixed, amount: '' }))
   /** Requests that were found to be ours: the same few come again and again. */
   const bound = new Set<string>()
@@ -91,15 +94,17 @@ function createSessionScheme(input: DrainSessionInput, context: SchemeContext): 
     isWorkless: boolean,
   ): Instrument {
     const { voucher } = payload
-    const opening = payload.action === 'open' ? payload.opening : undefined
     const prepare =
-      opening &&
-      (async (quote: bigint): Promise<Refusal | undefined> => {
-        const opened = await relayOpening({ ...context, now: channels.now }, voucher, opening, quote)
-        if ('rejection' in opened) return opened
-        writer.txHash = opened.txHash
-        return undefined
-      })
+      payload.action === 'open'
+        ? async (quote: bigint): Promise<Refusal | undefined> => {
+            const { opening } = payload
+            const opened = opening && (await relayOpening(relaying, voucher, opening, quote))
+            if (opened && 'rejection' in opened) return opened
+            writer.txHash = opened?.txHash
+            await awaitConfirmed(context, voucher.channelId, input)
+            return undefined
+          }
+        : undefined
     if (!isWorkless) return { kind: 'voucher', writer, voucher, ...(prepare && { prepare }) }
     async function answer(asker: Asker): Promise<Managed> {
       const unprepared = await prepare?.(0n)

@@ -221,7 +221,7 @@ export function createPaywall(config: PaywallConfig): Paywall {
     (config.schemes ?? []).map((create) =>
       create({
         ...{ deployment, provider, terms, domainSeparator, account, client, ledger, transactions, channels },
-        ...{ secp256k1, relay, requests, logger },
+        ...{ secp256k1, relay, lookUp, requests, logger },
         clock: clock ?? Date.now,
       }),
     ),

@@ -9,6 +9,7 @@ import type { RoundsInput } from '../settle/rounds.ts'
 import type { StreamSettings } from '../stream/StreamSettings.ts'
 import type * as Terms from '../verify/Terms.ts'
 import type { AdminToken } from './admin.ts'
+import type { RouteInput } from './discovery.ts'
 import type { RelayInput } from './openRelay.ts'
 import type { LimitsInput } from './rateLimits.ts'
 import type { SchemeFactory } from './Scheme.ts'
@@ -38,6 +39,11 @@ export type PaywallConfig = {
   name?: string | undefined
   /** What is sold, for `/v1/pricing` and `/v1/models`. */
   models?: Record<string, Pricing.Pricing> | undefined
+  /**
+   * What is sold where, for `/openapi.json` and `/llms.txt`; the chat route of `models` by default. An empty list leaves both paths
+   * to the application.
+   */
+  routes?: readonly RouteInput[] | undefined
   terms?: Terms.TermsInput | undefined
   /** Answer of `/v1/docs`: what an agent that knows nothing else needs to use the service. Appended to the protocol's part. */
   docs?: string | undefined

@@ -9,6 +9,7 @@ import type { CaptureResult, ChannelState, IdempotencyKey, Ledger } from '../led
 import type { Logger } from '../observe/Log.ts'
 import type { Transactions } from '../settle/Transactions.ts'
 import type { Terms } from '../verify/Terms.ts'
+import type { Found } from './admission.ts'
 import type { Asker, ChannelRequests } from './channelRequests.ts'
 import type { OpenRelay } from './openRelay.ts'
 import type { RequestHead } from './RequestHead.ts'
@@ -102,7 +103,7 @@ export type Funds = {
 export type AnswerWriter = {
   /** Whether the payment has a channel: the cost headers tell of its total and rest then. */
   readonly hasChannel: boolean
-  /** Headers of a paid answer below 300. `account`: as the payment left it, or when a stream began, as it found it. */
+  /** Headers of a paid answer below 300. `account`: as the payment left it; of a stream, as it was when its head left. */
   receipt(costs: Wire.Costs, account: ChannelState): Record<string, string>
   /** Members of a stream's `payment-receipt`, beside those of every stream. */
   streamReceipt(costs: Wire.Costs, account: ChannelState): Record<string, unknown>
@@ -124,6 +125,8 @@ export type SchemeContext = {
   readonly secp256k1: Signature.Secp256k1
   /** Opens channels for consumers without gas, where that is turned on. */
   readonly relay: OpenRelay | undefined
+  /** A channel as the ledger or the chain knows it. */
+  readonly lookUp: (channelId: Hex, remoteAddress?: string) => Promise<Found>
   /** Vouchers without a request, and closing. */
   readonly requests: ChannelRequests
   /** Milliseconds of the local clock: for what other parties' clocks are to agree with. */

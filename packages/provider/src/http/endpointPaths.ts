@@ -4,7 +4,9 @@ import { pathOf } from './requestUrl.ts'
 
 const paths = new Set([
   '/health',
+  '/llms.txt',
   '/metrics',
+  '/openapi.json',
   '/v1/close-channel',
   '/v1/docs',
   '/v1/models',

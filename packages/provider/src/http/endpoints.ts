@@ -15,6 +15,7 @@ import { createAdminRoutes } from './admin.ts'
 import { readJson } from './body.ts'
 import { type Asker, type ChannelRequests, closingJson } from './channelRequests.ts'
 import { isPreflight, preflight } from './cors.ts'
+import { createDiscovery } from './discovery.ts'
 import { documentation } from './documentation.ts'
 import type { Paywall } from './Paywall.ts'
 import { toResponse } from './PlainAnswer.ts'
@@ -199,6 +200,10 @@ export function createEndpoints(
     ['POST /v1/close-channel', closeChannel],
     ['POST /v1/open', open],
   ])
+  const discovery = createDiscovery(paywall, schemes)
+  if (discovery) {
+    routes.set('GET /openapi.json', discovery.openApi).set('GET /llms.txt', discovery.llms)
+  }
   /** What begins something new. */
   const beginning = new Set(['POST /v1/close-channel', 'POST /v1/open', 'POST /v1/admin/claim'])
 

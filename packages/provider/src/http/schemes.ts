@@ -18,6 +18,8 @@ export type Schemes = {
   ready(): Promise<void> | undefined
   /** The value of a 402's `WWW-Authenticate`. */
   offer(ask: Ask): string | undefined
+  /** The names of those that a request of that price can be paid by; without a price, of all. Call when they are ready. */
+  offered(request: RequestHead, origin: string, price?: bigint): string[]
   find(request: RequestHead, origin: string): Found
 }
 
@@ -63,6 +65,12 @@ export function createSchemes(schemes: readonly Scheme[]): Schemes | undefined {
         .map((scheme) => scheme.offer(ask))
         .filter((challenge) => challenge !== undefined)
       return others.length > 0 ? [first, ...others].join(', ') : first
+    },
+    offered(request, origin, price) {
+      const quote = price === undefined ? undefined : { most: price, first: price }
+      return schemes
+        .filter((scheme) => !quote || scheme.offer({ request, origin, quote }) !== undefined)
+        .map(({ name }) => name)
     },
     find,
   }
