@@ -405,8 +405,13 @@ describe('a quote', () => {
   it('begins with the input and a step of each answer for a stream', () => {
     const request = parse({ stream: true, n: 2 })
     const input = BigInt(request.quote.inputTokens)
-    expect(quoteOf(request)).toEqual({ most: input + 4_000n, first: input + 1_024n, step: 1_024n })
+    expect(quoteOf(request)).toEqual({
+      most: input + 4_000n,
+      first: input + 1_024n,
+      step: 1_024n,
+      tokens: 512,
+    })
     const short = parse({ stream: true, max_tokens: 10 })
-    expect(quoteOf(short)).toEqual({ most: input + 20n, first: input + 20n, step: 20n })
+    expect(quoteOf(short)).toEqual({ most: input + 20n, first: input + 20n, step: 20n, tokens: 10 })
   })
 })

@@ -274,8 +274,9 @@ test('a transaction that fails when it is mined is an error with its reason', as
   // Both were fine when they were simulated; one of them is mined second.
   const [{ address }] = chain.accounts
   const first = await chain.publicClient.getTransactionCount({ address })
+  const together = sendingTogether(2)
   const closings = [first, first + 1].map((nonce) =>
-    closeChannel(wallet, { deployment, channelId, account: withNonce(nonce) }).catch((error) => error),
+    closeChannel(together, { deployment, channelId, account: withNonce(nonce) }).catch((error) => error),
   )
   await expect.poll(async () => (await chain.testClient.getTxpoolStatus()).pending).toBe(2)
   await chain.testClient.mine({ blocks: 1 })
@@ -285,6 +286,29 @@ test('a transaction that fails when it is mined is an error with its reason', as
   expect(failed).toMatchObject({ reason: 'ChannelNotFound', transactionHash: expect.stringMatching(/^0x/) })
   expect(failed.message).toMatch(/was mined and failed/)
 })
+
+/** A wallet that holds transactions back until so many are ready: one that is in the pool spoils the estimate of the next. */
+function sendingTogether(count: number): Client {
+  let ready = 0
+  let open: () => void = () => {}
+  const gate = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return createClient({
+    chain: chain.chain,
+    account: chain.accounts[0],
+    pollingInterval: 20,
+    transport: custom({
+      async request(call) {
+        if (call.method === 'eth_sendRawTransaction') {
+          if (++ready === count) open()
+          await gate
+        }
+        return wallet.request(call as never)
+      },
+    }),
+  })
+}
 
 test('a transaction replaced in the wallet did not happen', async () => {
   await chain.testClient.setAutomine(false)
