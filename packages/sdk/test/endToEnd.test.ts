@@ -81,23 +81,31 @@ async function startProvider(options: Partial<PaywallConfig> = {}) {
   app.post('/v1/chat/completions', async (req, res) => {
     const { amount } = Quote.chat(model, req.body)
     const request = new Request(`http://${req.host}${req.url}`, {
+      method: 'POST',
       headers: req.headers as Record<string, string>,
     })
-    const response = await paywall.handle(request, amount, (payment) => {
-      if (!req.body.stream) {
-        payment.charge(model, { inputTokens: 5, outputTokens: 10 })
-        return Response.json({ text: 'answer' })
-      }
-      async function* events() {
-        for (let output = 1; output <= 10; output += 1) {
-          yield {
-            data: JSON.stringify({ output }),
-            cost: Pricing.cost(model, { inputTokens: 5, outputTokens: output }),
+    // It was read already, and is needed for the request's Idempotency-Key.
+    const body = new TextEncoder().encode(JSON.stringify(req.body))
+    const response = await paywall.handle(
+      request,
+      amount,
+      (payment) => {
+        if (!req.body.stream) {
+          payment.charge(model, { inputTokens: 5, outputTokens: 10 })
+          return Response.json({ text: 'answer' })
+        }
+        async function* events() {
+          for (let output = 1; output <= 10; output += 1) {
+            yield {
+              data: JSON.stringify({ output }),
+              cost: Pricing.cost(model, { inputTokens: 5, outputTokens: output }),
+            }
           }
         }
-      }
-      return sse(payment, events())
-    })
+        return sse(payment, events())
+      },
+      { body },
+    )
     res.status(response.status)
     for (const [name, value] of response.headers) res.setHeader(name, value)
     for await (const chunk of response.body ?? []) res.write(chunk)
@@ -251,7 +259,7 @@ test('a channel that lost answers have used up is followed by the next', async (
   await expect(client.fetch(`${url}/lost`)).rejects.toThrow()
   await expect(client.fetch(`${url}/lost`)).rejects.toThrow()
   expect((await client.fetch(`${url}/dear`)).status).toBe(200)
-  expect((await client.channels()).map(({ state }) => state)).toEqual(['retired', 'open'])
+  expect((await client.channels()).map(({ state }) => state)).toEqual(['closed', 'open'])
   expect((await client.fetch(`${url}/dear`)).status).toBe(200)
 })
 
