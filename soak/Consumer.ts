@@ -94,7 +94,9 @@ export async function consume(world: World, consumer: PrivateKeyAccount, rng: Rn
       if (answer?.ok) world.violate(tab, 'a voucher above the deposit was taken')
       return
     }
-    // Below what was authorized a voucher is judged by that: what earlier ones left over may pay for it.
+    // Below what was authorized a voucher is judged by that: what earlier ones left over may pay for it. Vouchers that were signed
+    // before and are still to arrive, or to arrive again, don't cover it.
+    if (tab.running > 0n) return
     tab.begin(prices.fixed)
     const answer = await answerTo(await voucherOf(world, tab, 0n))
     const cost = answer?.ok ? BigInt(answer.headers.get('X-DRAIN-Cost') ?? 0) : 0n

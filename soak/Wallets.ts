@@ -7,7 +7,7 @@ export type Wallets = {
   send(account: LocalAccount, to: Hex, data: Hex): Promise<Hex>
   /** Waits for a receipt. `undefined` when `isOver` says that nobody waits any more. */
   receipt(hash: Hex, isOver?: () => boolean): Promise<TransactionReceipt | undefined>
-  /** Sends everything again that isn't in a block any more. */
+  /** Sends everything again that isn't in a block (any more). */
   sendAgain(): Promise<void>
 }
 
@@ -19,14 +19,21 @@ const forgottenAt = 8n
 export function createWallets(chain: LocalChain): Wallets {
   const nonces = new Map<Hex, number>()
   const sent = new Map<Hex, Sent>()
-  const { publicClient, chainId } = chain
+  const { publicClient, testClient, chainId } = chain
 
   function push({ raw }: Sent): Promise<unknown> {
     return publicClient.sendRawTransaction({ serializedTransaction: raw }).catch(() => {})
   }
 
+  /** Anvil goes on giving receipts out of blocks that it has replaced. */
   async function receiptOf(hash: Hex): Promise<TransactionReceipt | undefined> {
-    return publicClient.getTransactionReceipt({ hash }).catch(() => undefined)
+    try {
+      const receipt = await publicClient.getTransactionReceipt({ hash })
+      const block = await publicClient.getBlock({ blockNumber: receipt.blockNumber })
+      return block.hash === receipt.blockHash ? receipt : undefined
+    } catch {
+      return undefined
+    }
   }
 
   return {
@@ -56,7 +63,10 @@ export function createWallets(chain: LocalChain): Wallets {
           if (one.block !== undefined && head - one.block > forgottenAt) sent.delete(one.hash)
         }),
       )
-      for (const one of all) if (one.block === undefined) await push(one)
+      const gone = all.filter(({ block }) => block === undefined)
+      // One whose predecessor was mined in the very moment it came to the pool waits there for ever, and isn't taken a second time.
+      for (const { hash } of gone) await testClient.dropTransaction({ hash }).catch(() => {})
+      for (const one of gone) await push(one)
     },
   }
 }

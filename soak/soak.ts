@@ -65,7 +65,9 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     violate(tab, what) {
       world.violations.push({ channelId: tab?.channelId, what })
       tab?.note(`VIOLATION: ${what}`)
-      print(`VIOLATION: ${tab ? `channel ${tab.channelId}: ` : ''}${what}`)
+      // A run that is killed tells no stories at its end.
+      const latest = tab ? tab.story.slice(-12).map((line) => `\n  ${line}`) : []
+      print(`VIOLATION: ${tab ? `channel ${tab.channelId}: ` : ''}${what}${latest.join('')}`)
     },
     isEnding: false,
     pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
@@ -125,7 +127,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   const problems: string[] = []
   const progress = setInterval(() => print(lineOf(world, performance.now() - startedAt)), 5_000)
   const startedAt = performance.now()
-  let resending: ReturnType<typeof setInterval> | undefined
+  const resending = setInterval(() => world.wallets.sendAgain().catch(() => {}), 5_000)
   let result: Awaited<ReturnType<typeof balance>> | undefined
   try {
     await synchronize()
@@ -138,8 +140,6 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     await world.pause(minutes * 60_000)
     world.isEnding = true
     print('the load ends')
-    // The last reorganisation may have dropped transactions that somebody waits for.
-    resending = setInterval(() => world.wallets.sendAgain().catch(() => {}), 5_000)
     await Promise.all([...working, disturbing])
     print('settling everything')
     await finish(world, provider, rng.fork('end'))
