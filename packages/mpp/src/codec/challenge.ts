@@ -67,6 +67,28 @@ export function serializeChallenge(challenge: Challenge): string {
   return `Payment id="${quotable(id)}"${param('realm', realm)}${param('method', method)}${param('intent', intent)}${param('request', request)}${param('description', description)}${param('digest', digest)}${param('expires', expires)}${param('header', shown)}${param('opaque', opaque)}`
 }
 
+/** Stands in for what is put in later; nothing that is bound or shown has it. */
+const gap = '\0'
+
+/**
+ * A maker of challenges that differ in their end and in `opaque` alone, as they stand in the header: all else is put together
+ * once. Gives what {@link serializeChallenge} does.
+ *
+ * @param sign Makes the id of a {@link boundText}.
+ */
+export function challengeSeries(
+  fields: Omit<Challenge, 'id' | 'expires' | 'opaque'>,
+  sign: (text: string) => string,
+): (expires: string, opaque: string) => string {
+  const [start, between] = boundText({ ...fields, expires: gap, opaque: gap }).split(gap)
+  const whole = serializeChallenge({ ...fields, id: gap, expires: gap, opaque: gap })
+  const [first, second, third, last] = whole.split(gap)
+  return (expires, opaque) => {
+    const id = sign(`${start}${expires}${between}${opaque}`)
+    return `${first}${id}${second}${expires}${third}${opaque}${last}`
+  }
+}
+
 function param(name: string, value: string | undefined): string {
   return value === undefined ? '' : `, ${name}="${quotable(value)}"`
 }

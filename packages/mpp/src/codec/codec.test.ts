@@ -11,6 +11,7 @@ import { canonicalJson } from './canonicalJson.ts'
 import {
   boundText,
   type Challenge,
+  challengeSeries,
   decodeRequest,
   encodeRequest,
   parseChallenges,
@@ -96,6 +97,17 @@ describe('challenges', () => {
         expect(made.id).toBe(theirs.id)
         expect(serializeChallenge(made)).toBe(MppxChallenge.serialize(theirs))
         expect(parseChallenges(MppxChallenge.serialize(theirs))).toEqual([made])
+      }),
+    )
+  })
+
+  test('made in a series are those made one by one', () => {
+    fc.assert(
+      fc.property(challenges, text, (fields, opaque) => {
+        const [expires, ends] = ['2026-11-22T00:00:00.000Z', encodeText(opaque)]
+        const one = ours({ ...fields, expires, opaque: ends } as never)
+        const { id: _, expires: __, opaque: ___, ...same } = one
+        expect(challengeSeries(same, sign)(expires, ends)).toBe(serializeChallenge(one))
       }),
     )
   })

@@ -1,7 +1,13 @@
 /** Challenges of a server: made under its secret, and known again by it. */
 import { DrainError } from '@drain/core'
 import type { Notebook } from '@drain/provider'
-import { boundText, type Challenge, encodeRequest, serializeChallenge } from '../codec/challenge.ts'
+import {
+  boundText,
+  type Challenge,
+  challengeSeries,
+  encodeRequest,
+  serializeChallenge,
+} from '../codec/challenge.ts'
 import type { Credential } from '../codec/credential.ts'
 import { createHmac, isEqual } from '../codec/hmac.ts'
 import type { ProblemName } from '../method/problems.ts'
@@ -21,6 +27,8 @@ export type Challenges = {
   make(
     fields: Omit<Challenge, 'id' | 'request'> & { request: string | Readonly<Record<string, unknown>> },
   ): Challenge
+  /** Challenges as they stand in the header, each with an `opaque` of its own. Only when ready. */
+  series(fields: Omit<Challenge, 'id' | 'expires' | 'opaque'>): (expires: string, opaque: string) => string
   /** What is wrong with the challenge that a credential answers, if anything. `now`: milliseconds. */
   judge(challenge: Credential['challenge'], origin: string, now: number): ChallengeProblem | undefined
 }
@@ -55,6 +63,12 @@ export function createChallenges({ secret }: SecretInput, notebook: Pick<Noteboo
     return true
   }
 
+  function signer(): (text: string) => string {
+    const [sign] = signers
+    if (!sign) throw new Error('The challenges’ secret is not there yet: await ready().')
+    return sign
+  }
+
   return {
     async ready() {
       if (signers.length > 0) return
@@ -65,14 +79,13 @@ export function createChallenges({ secret }: SecretInput, notebook: Pick<Noteboo
       signers = [createHmac(kept)]
     },
     make({ request, ...fields }) {
-      const [sign] = signers
-      if (!sign) throw new Error('The challenges’ secret is not there yet: await ready().')
       const encoded = typeof request === 'string' ? request : encodeRequest(request)
       const bound = { ...fields, request: encoded }
-      const challenge = { ...bound, id: sign(boundText(bound)) }
+      const challenge = { ...bound, id: signer()(boundText(bound)) }
       remember(challenge)
       return challenge
     },
+    series: (fields) => challengeSeries(fields, signer()),
     judge(challenge, origin, now) {
       if (!isOurs(challenge)) {
         return invalid('it was not made here, or not for this. Ask again without a payment.')

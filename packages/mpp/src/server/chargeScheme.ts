@@ -4,7 +4,7 @@ import type { AnswerWriter, Scheme, SchemeContext, SchemeFactory } from '@drain/
 import { getAddress, type Hex } from 'viem'
 import { challengeNonce, fromPayload, type SignedAuthorization } from '../authorization.ts'
 import { encodeText } from '../codec/base64url.ts'
-import { type credentialHeaders, encodeRequest, serializeChallenge } from '../codec/challenge.ts'
+import { type credentialHeaders, encodeRequest } from '../codec/challenge.ts'
 import { readCredential } from '../codec/credential.ts'
 import { type Receipt, receiptHeader, serializeReceipt } from '../codec/receipt.ts'
 import { usdcDecimals } from '../usdc.ts'
@@ -61,28 +61,33 @@ function createChargeScheme(input: EvmChargeInput, context: SchemeContext): Sche
   const recipient = getAddress(context.provider)
   const methodDetails = { chainId, credentialTypes: ['authorization'], decimals: usdcDecimals }
 
-  /** Requests in their wire form, by amount: most routes have one price. */
-  const requests = new Map<bigint, string>()
+  /** Makers of challenges, by price and origin. */
+  const offers = new Map<string, (expires: string, opaque: string) => string>()
 
-  function requestOf(amount: bigint): string {
-    const known = requests.get(amount)
+  function offersOf(origin: string, amount: bigint): (expires: string, opaque: string) => string {
+    const key = `${amount} ${origin}`
+    const known = offers.get(key)
     if (known !== undefined) return known
-    const request = encodeRequest({ amount: amount.toString(), currency, methodDetails, recipient })
-    if (requests.size >= remembered) requests.clear()
-    requests.set(amount, request)
-    return request
+    const made = challenges.series({
+      ...{ realm: realmOf(origin), method: chargeMethod, intent: chargeIntent },
+      ...(header && { header }),
+      request: encodeRequest({ amount: amount.toString(), currency, methodDetails, recipient }),
+    })
+    if (offers.size >= remembered) offers.clear()
+    offers.set(key, made)
+    return made
   }
+
+  const ours = crypto.randomUUID()
+  let made = 0
+  let end = { second: 0, text: '' }
 
   /** Each is answered once, so each is another. */
   function makeOffer(origin: string, amount: bigint): string {
-    const opaque = encodeText(JSON.stringify({ n: crypto.randomUUID() }))
-    const challenge = challenges.make({
-      ...{ realm: realmOf(origin), method: chargeMethod, intent: chargeIntent, opaque },
-      expires: new Date(clock() + lifeMs).toISOString(),
-      ...(header && { header }),
-      request: requestOf(amount),
-    })
-    return serializeChallenge(challenge)
+    made += 1
+    const second = Math.ceil(clock() / 1_000)
+    if (end.second !== second) end = { second, text: new Date(second * 1_000 + lifeMs).toISOString() }
+    return offersOf(origin, amount)(end.text, encodeText(`{"n":"${ours}-${made}"}`))
   }
 
   /** Reads the token. One that isn't what it is known as stops the paywall, one that is out of reach only this scheme. */

@@ -67,8 +67,15 @@ function bodyOf(message: string): string {
   return JSON.stringify({ error: { message, type: 'payment_required', code: 'voucher_required' } })
 }
 
-/** The same, for readers of problem details (RFC 9457) as well. */
+let problem = { message: '', body: '' }
+
+/** The same, for readers of problem details (RFC 9457) as well. Nearly all of them say one thing. */
 function problemOf(message: string): string {
+  if (problem.message !== message) problem = { message, body: writeProblem(message) }
+  return problem.body
+}
+
+function writeProblem(message: string): string {
   return JSON.stringify({
     type: 'https://paymentauth.org/problems/payment-required',
     title: 'Payment Required',
