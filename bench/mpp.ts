@@ -11,11 +11,13 @@ import { median } from './median.ts'
 import { placeOf, privateKeyOf } from './payers/drain.ts'
 import { createMppDrainPayer } from './payers/mppDrain.ts'
 import { createMppxPayer } from './payers/mppx.ts'
-import { createMppxFetch } from './payers/mppxClient.ts'
+import { createMppxFetch, createMppxOwnFetch } from './payers/mppxClient.ts'
 import { type Adapter, adapters } from './servers/drain.ts'
 import { path } from './servers/Server.ts'
 import { type SpawnedServer, spawn } from './servers/spawn.ts'
 import { table } from './table.ts'
+
+const connections = 16
 
 export async function run({ quick = false }: { quick?: boolean }): Promise<Record<string, number>> {
   const [rounds, seconds] = quick ? [2, 0.5] : [5, 2]
@@ -32,7 +34,7 @@ export async function run({ quick = false }: { quick?: boolean }): Promise<Recor
     for (const adapter of adapters.filter((name) => name === headline || name === 'node')) {
       const paid = await open('drain', { adapter, place: placeOf(chain), mpp: true })
       const free = await open('drain', { adapter })
-      const payer = await createMppDrainPayer(chain, paid.port, 16)
+      const payer = await createMppDrainPayer(chain, paid.port, connections)
       payers.push(payer)
       ours.set(adapter, {
         paid: createSubject(`${adapter}, paid`, paid, { payer }),
@@ -40,7 +42,7 @@ export async function run({ quick = false }: { quick?: boolean }): Promise<Recor
         free: createSubject(`${adapter}, free`, free),
       })
     }
-    const stock = await open('mppx', { verify: 'viem' })
+    const stock = await open('mppx', { verify: 'viem', channels: connections + 1 })
     const mppx = createSubject('mppx, own method, viem', stock, { payer: await createMppxPayer(stock.port) })
     const order = [
       ...[...ours.values()].map(({ paid }) => paid),
@@ -48,9 +50,9 @@ export async function run({ quick = false }: { quick?: boolean }): Promise<Recor
       ...[...ours.values()].flatMap(({ free, refused }) => [free, refused]),
     ]
     const asked = await open('drain', { adapter: 'node', place: placeOf(chain), mpp: true })
-    const clients = await createClients(chain, asked)
+    const clients = await createClients(chain, asked, stock)
     for (const subject of order) await subject.warmUp(seconds)
-    for (const client of clients) await client.round(seconds)
+    for (let round = 0; round < 2; round++) for (const client of clients) await client.round(seconds)
     for (let round = 0; round < rounds; round++) {
       for (const payer of payers) await payer.refresh()
       for (const subject of order) await subject.round(seconds)
@@ -69,19 +71,28 @@ type Client = {
   round(seconds: number): Promise<number>
 }
 
-/** Ours and mppx's, at one server: what differs is the client. Both have opened their channel before. */
+/** Ours and mppx's at one server, where what differs is the client; and mppx's at its own. All have opened their channel before. */
 async function createClients(
   chain: LocalChain,
-  server: SpawnedServer,
-): Promise<[ours: Client, mppx: Client]> {
+  ours: SpawnedServer,
+  stock: SpawnedServer,
+): Promise<[ours: Client, mppx: Client, stock: Client]> {
   const account = localAccount(privateKeyOf(chain.accounts[2]))
   const client = createDrainClient({
     ...{ account, deployment: chain.deployment, rpcUrl: chain.rpcUrl },
     limits: { perRequest: '0.01', perChannel: '500', perDay: '500' },
     wires: [drainWire(), headersWire],
   })
+  return [
+    clientOf('ours, at ours', ours, client.fetch),
+    clientOf('mppx, at ours', ours, await createMppxFetch(chain)),
+    clientOf('mppx, at mppx', stock, createMppxOwnFetch(connections)),
+  ]
+}
+
+function clientOf(name: string, server: SpawnedServer, fetch: typeof globalThis.fetch): Client {
   const url = `http://127.0.0.1:${server.port}${path}`
-  const clientOf = (name: string, fetch: typeof globalThis.fetch): Client => ({
+  return {
     name,
     rates: [],
     async round(seconds) {
@@ -100,14 +111,13 @@ async function createClients(
       if (paid !== sent) throw new Error(`${name}: the books show ${paid} paid requests, ${sent} were made.`)
       return perSecond
     },
-  })
-  return [clientOf('ours', client.fetch), clientOf('mppx', await createMppxFetch(chain))]
+  }
 }
 
 function report(
   ours: ReadonlyMap<Adapter, Record<'paid' | 'free' | 'refused', Subject>>,
   mppx: Subject,
-  [client, stock]: [Client, Client],
+  [client, mppxAtOurs, mppxAtOwn]: [Client, Client, Client],
 ): Record<string, number> {
   const subjects = [...[...ours.values()].flatMap(({ paid, refused, free }) => [paid, refused, free]), mppx]
   table(
@@ -117,13 +127,15 @@ function report(
   console.log()
   table(
     ['one after the other', 'requests/s'],
-    [client, stock].map(({ name, rates }) => [name, median(rates).toFixed(0)]),
+    [client, mppxAtOurs, mppxAtOwn].map(({ name, rates }) => [name, median(rates).toFixed(0)]),
   )
   const figures: Record<string, number> = {
     mpp_mppx_rps: median(ratesOf(mppx)),
     mpp_client_serial_rps: median(client.rates),
-    mpp_client_serial_mppx_rps: median(stock.rates),
-    mpp_client_serial_vs_mppx: ratio(client.rates, stock.rates),
+    mpp_client_serial_mppx_rps: median(mppxAtOurs.rates),
+    mpp_client_serial_mppx_own_rps: median(mppxAtOwn.rates),
+    mpp_client_serial_vs_mppx: ratio(client.rates, mppxAtOwn.rates),
+    mpp_client_serial_vs_mppx_at_ours: ratio(client.rates, mppxAtOurs.rates),
   }
   for (const [adapter, { paid, refused, free }] of ours) {
     const suffix = adapter === headline ? '' : `_${adapter}`

@@ -5,8 +5,11 @@ import { drainSession } from '@drain/mpp'
 import { Credential, Method } from 'mppx'
 import { Mppx } from 'mppx/client'
 import { privateKeyToAccount } from 'viem/accounts'
+import { session } from '../servers/mppx.ts'
 import { price } from '../servers/Server.ts'
 import { privateKeyOf } from './drain.ts'
+import { channelOf, typedData } from './mppx.ts'
+import { keyOf } from './sign.ts'
 
 const deposit = Usdc.parse('500')
 
@@ -30,6 +33,26 @@ export async function createMppxFetch(chain: LocalChain): Promise<typeof globalT
       return Credential.serialize({ challenge, payload })
     },
   })
+  return fetchOf(method)
+}
+
+/** The same at a server of mppx's own (`servers/mppx.ts`), from channel number `index`. */
+export function createMppxOwnFetch(index: number): typeof globalThis.fetch {
+  const account = privateKeyToAccount(keyOf(index))
+  const { channelId } = channelOf(index)
+  let cumulativeAmount = 0n
+  const method = Method.toClient(session, {
+    async createCredential({ challenge }) {
+      cumulativeAmount += price
+      const signature = await account.signTypedData(typedData({ channelId, cumulativeAmount }))
+      const payload = { channelId, cumulativeAmount: cumulativeAmount.toString(), signature }
+      return Credential.serialize({ challenge, payload })
+    },
+  })
+  return fetchOf(method)
+}
+
+function fetchOf(method: Method.AnyClient): typeof globalThis.fetch {
   const mppx = Mppx.create({ methods: [method], polyfill: false })
   return (input, init) => mppx.fetch(input, init)
 }

@@ -16,7 +16,7 @@ const { verifyVoucher } = SessionLegacy.Session.Voucher
 
 type Channel = { payer: Address; deposit: string; highest: string; spent: string; signature?: Hex }
 
-const session = Method.from({
+export const session = Method.from({
   name: 'escrow',
   intent: 'session',
   schema: {
