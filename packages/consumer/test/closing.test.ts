@@ -1,38 +1,23 @@
 /** How channels end: with the provider's help, without it, and against its lies. */
 import { ChannelNotFoundError, drainChannelAbi, UntrustedProviderError } from '@drain/core'
 import type { Hex } from 'viem'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { createDrainClient, type DrainClient, type DrainClientOptions, getUsdcBalance } from '../src/index.ts'
-import { type LocalChain, startLocalChain } from '../src/testing/index.ts'
+import { beforeEach, expect, test } from 'vitest'
+import { type DrainClient, getUsdcBalance } from '../src/index.ts'
+import { chain, clientsWith, provider, setUp, url } from './fixture.ts'
 import { dropped } from './serve.ts'
-import { consent, startTestProvider, type TestProvider } from './TestProvider.ts'
+import { consent, startTestProvider } from './TestProvider.ts'
 
-let chain: LocalChain
-let provider: TestProvider
+setUp()
+
 let client: DrainClient
 let time: number
-beforeAll(async () => {
-  chain = await startLocalChain()
-})
-afterAll(() => chain.close())
-beforeEach(async () => {
-  provider = await startTestProvider(chain, chain.accounts[1])
+beforeEach(() => {
   time = Date.now()
   client = createClient()
 })
-afterEach(() => provider.close())
 
-function createClient(options: Partial<DrainClientOptions> = {}) {
-  return createDrainClient({
-    walletClient: chain.walletClient(chain.accounts[0]),
-    deployment: chain.deployment,
-    limits: { perRequest: '0.05', perChannel: '5' },
-    now: () => time,
-    ...options,
-  })
-}
+const createClient = clientsWith(() => ({ now: () => time }))
 
-const url = (path: string) => `${provider.origin}${path}`
 const balance = (index: 0 | 1) =>
   getUsdcBalance(chain.publicClient, { deployment: chain.deployment, account: chain.accounts[index].address })
 

@@ -1,46 +1,40 @@
 /** Channels that end, or seem to, without this client's doing: what a provider takes, what a node that lags says. */
 import { ChannelGoneError, drainChannelAbi, UntrustedProviderError } from '@drain/core'
 import { createWalletClient, decodeFunctionData, encodeFunctionResult, type Hex, http } from 'viem'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type RpcProxy, startRpcProxy } from '../../provider/test/RpcProxy.ts'
-import { createDrainClient, type DrainClient, type DrainClientOptions, memoryStore } from '../src/index.ts'
-import { type LocalChain, startLocalChain } from '../src/testing/index.ts'
+import { type DrainClient, memoryStore } from '../src/index.ts'
+import { chain, clientsWith, provider, setUp, url } from './fixture.ts'
 import { serve } from './serve.ts'
-import { startTestProvider, type TestProvider } from './TestProvider.ts'
 
-let chain: LocalChain
-let provider: TestProvider
+setUp()
+
 let node: RpcProxy
 let client: DrainClient
 let time: number
 let fromBlock: bigint
-/** Whether the node answers as if it had never seen a channel. */
-let isBehind: boolean
+/** Whether the node answers as if it had never seen a channel: to all, or where no block is named. */
+let isBehind: boolean | 'latest'
 beforeAll(async () => {
-  chain = await startLocalChain()
   node = await startRpcProxy(chain.rpcUrl)
-  node.lie = async ({ method, params }, ask) =>
-    isBehind && method === 'eth_call' && isGetChannel(params) ? { result: noChannel } : ask()
+  node.lie = async ({ method, params }, ask) => {
+    const isAsked = isBehind && method === 'eth_call' && isGetChannel(params)
+    return isAsked && (isBehind !== 'latest' || params[1] === 'latest') ? { result: noChannel } : ask()
+  }
 })
-afterAll(() => Promise.all([node.close(), chain.close()]))
+afterAll(() => node.close())
 beforeEach(async () => {
-  provider = await startTestProvider(chain, chain.accounts[1])
   isBehind = false
   time = Number((await chain.publicClient.getBlock()).timestamp) * 1_000
   fromBlock = (await chain.publicClient.getBlockNumber()) + 1n
   client = createClient()
 })
-afterEach(() => provider.close())
 
-function createClient(options: Partial<DrainClientOptions> = {}) {
-  return createDrainClient({
-    walletClient: wallet(node.url),
-    deployment: chain.deployment,
-    limits: { perRequest: '0.05', perChannel: '1' },
-    now: () => time,
-    ...options,
-  })
-}
+const createClient = clientsWith(() => ({
+  walletClient: wallet(node.url),
+  limits: { perRequest: '0.05', perChannel: '1' },
+  now: () => time,
+}))
 
 function wallet(address: string) {
   const transport = http(address, { retryCount: 0 })
@@ -64,7 +58,6 @@ function isGetChannel([call]: readonly unknown[]): boolean {
   }
 }
 
-const url = (path: string) => `${provider.origin}${path}`
 const recover = () => client.recover({ fromBlock })
 const states = async () => (await client.channels()).map(({ state }) => state)
 const refusal = (code: string) => new Response('', { status: 402, headers: { 'X-DRAIN-Error': code } })
@@ -185,6 +178,35 @@ test('a provider that refuses each channel after an answer gets three of them wi
   expect(await states()).toEqual(['closed', 'closed', 'closed'])
   time += 3_600_000
   expect((await client.fetch(url('/joke'))).status).toBe(200)
+})
+
+test('one that closes each channel before it serves on it gets no more of them', async () => {
+  provider.instead = async (_, { voucher }) => {
+    if (!voucher) return undefined
+    // What nothing was claimed of is closed without a voucher.
+    await chain.walletClient(chain.accounts[1]).writeContract({
+      ...{ address: chain.deployment.contract, abi: drainChannelAbi, functionName: 'claimAndClose' },
+      args: [voucher.channelId, 0n, 0n, 0n, '0x'],
+    })
+    return refusal('channel_not_found')
+  }
+  for (let index = 0; index < 5; index++) {
+    await expect(client.fetch(url('/joke'))).rejects.toMatchObject({ rejection: 'channel_not_found' })
+  }
+  expect(await states()).toEqual(['closed', 'closed', 'closed'])
+})
+
+test('a node that stands still behind others that don’t: what it does not find is not taken for closed', async () => {
+  await client.fetch(url('/joke'))
+  for (let index = 0; index < 2; index++) {
+    isBehind = 'latest'
+    await recover()
+    isBehind = false
+    expect((await client.fetch(url('/joke'))).status).toBe(200)
+    time += 180_000
+    await chain.testClient.mine({ blocks: 32 })
+  }
+  expect(await states()).toEqual(['open'])
 })
 
 test('requests that were charged and whose process died: the channel is closed for that, and the next one pays', async () => {

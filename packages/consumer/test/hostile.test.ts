@@ -8,36 +8,19 @@ import {
   Headers as Wire,
 } from '@drain/core'
 import type { Hex } from 'viem'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
-import { createDrainClient, type DrainClient, type DrainClientOptions, memoryStore } from '../src/index.ts'
-import { type LocalChain, startLocalChain } from '../src/testing/index.ts'
+import { beforeEach, expect, test, vi } from 'vitest'
+import { type DrainClient, memoryStore } from '../src/index.ts'
+import { amounts, chain, createClient, provider, setUp, url } from './fixture.ts'
 import { dropped, serve } from './serve.ts'
-import { startTestProvider, type TestProvider } from './TestProvider.ts'
+import { startTestProvider } from './TestProvider.ts'
 
-let chain: LocalChain
-let provider: TestProvider
+setUp()
+
 let client: DrainClient
-beforeAll(async () => {
-  chain = await startLocalChain()
-})
-afterAll(() => chain.close())
-beforeEach(async () => {
-  provider = await startTestProvider(chain, chain.accounts[1])
+beforeEach(() => {
   client = createClient()
 })
-afterEach(() => provider.close())
 
-function createClient(options: Partial<DrainClientOptions> = {}) {
-  return createDrainClient({
-    walletClient: chain.walletClient(chain.accounts[0]),
-    deployment: chain.deployment,
-    limits: { perRequest: '0.05', perChannel: '5' },
-    ...options,
-  })
-}
-
-const url = (path: string) => `${provider.origin}${path}`
-const amounts = () => provider.vouchers().map(({ amount }) => amount)
 const signed = async () => Usdc.parse((await client.spending()).signed)
 const blocks = () => chain.publicClient.getBlockNumber()
 const refusal = (headers: Record<string, string>) => new Response('', { status: 402, headers })
@@ -109,6 +92,59 @@ test('a POST whose way can’t be seen is not paid as something that it may not 
   vi.unstubAllGlobals()
   expect(provider.vouchers()).toEqual([])
 })
+
+test('requests at the same time that are told of different providers: one of these gets a channel', async () => {
+  const limits = { perRequest: '3', perChannel: '5', perProvider: '5', locked: '100', perDay: '100' }
+  const rich = createClient({ limits })
+  const names = [1, 2, 3].map((index) => chain.accounts[index]?.address as Hex)
+  provider.quote = 3_000_000n
+  let finish = () => {}
+  provider.work = () => new Promise((resolve) => (finish = resolve))
+  provider.instead = (_, { voucher, path }) => {
+    if (!voucher && path !== '/v1/pricing') provider.offer = { provider: names[0] as Hex }
+    if (!voucher && path !== '/v1/pricing' && names.length > 1) names.shift()
+    return undefined
+  }
+  const asked = [1, 2, 3].map((index) => rich.fetch(url(`/joke${index}`)))
+  const refused = await Promise.any(
+    asked.map((one) =>
+      one.then(
+        () => Promise.reject(),
+        (error) => error,
+      ),
+    ),
+  )
+  expect(refused).toBeInstanceOf(UntrustedProviderError)
+  await expect.poll(() => amounts()).toEqual([3_000_000n])
+  finish()
+  const outcomes = await Promise.allSettled(asked)
+  expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected', 'rejected'])
+  expect((await rich.spending()).locked).toBe('5')
+})
+
+test.each([
+  ['a status', { status: 999 }],
+  ['words beside the status', { statusText: '\u0001' }],
+])(
+  'streams with %s that no made-up answer can have earn the limit for what was not delivered',
+  async (_, odd) => {
+    client = createClient({
+      limits: { perRequest: '0.001', perChannel: '5' },
+      async fetch(input, init) {
+        const response = await fetch(input, init)
+        if (!new Headers(init?.headers).has('X-DRAIN-Voucher') || provider.vouchers().length < 2)
+          return response
+        const stream = new Response('data: x\n\n', { headers: { 'Content-Type': 'text/event-stream' } })
+        for (const [name, value] of Object.entries(odd)) Object.defineProperty(stream, name, { value })
+        return stream
+      },
+    })
+    await client.fetch(url('/joke'))
+    // What it charges for them is paid up to the limit, 0.003.
+    for (let index = 0; index < 8; index++) await client.fetch(url('/joke')).catch(() => {})
+    expect(await signed()).toBeLessThanOrEqual(1_000n + 3_000n + 1_000n)
+  },
+)
 
 test.each([
   ['contract', { contract: '0x00000000000000000000000000000000000000aa' as Hex }],

@@ -1,42 +1,18 @@
 /** Providers that make the client try again: whatever they answer, no more is signed than for one request. */
-import { ChannelGoneError, LimitExceededError, PaymentUnknownError, Usdc } from '@drain/core'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import {
-  createDrainClient,
-  type DrainClient,
-  type DrainClientOptions,
-  memoryStore,
-  type PaymentScheme,
-} from '../src/index.ts'
-import { type LocalChain, startLocalChain } from '../src/testing/index.ts'
+import { ChannelGoneError, drainChannelAbi, LimitExceededError, PaymentUnknownError, Usdc } from '@drain/core'
+import { beforeEach, expect, test } from 'vitest'
+import { type DrainClient, memoryStore, type PaymentScheme } from '../src/index.ts'
+import { amounts, chain, createClient, provider, setUp, url } from './fixture.ts'
 import { dropped } from './serve.ts'
-import { startTestProvider, type TestProvider } from './TestProvider.ts'
 
-let chain: LocalChain
-let provider: TestProvider
+setUp()
+
 let client: DrainClient
-beforeAll(async () => {
-  chain = await startLocalChain()
-})
-afterAll(() => chain.close())
-beforeEach(async () => {
-  provider = await startTestProvider(chain, chain.accounts[1])
+beforeEach(() => {
   provider.pricing = { ...provider.pricing, features: ['idempotency', 'vouchers'] }
   client = createClient()
 })
-afterEach(() => provider.close())
 
-function createClient(options: Partial<DrainClientOptions> = {}) {
-  return createDrainClient({
-    walletClient: chain.walletClient(chain.accounts[0]),
-    deployment: chain.deployment,
-    limits: { perRequest: '0.05', perChannel: '5' },
-    ...options,
-  })
-}
-
-const url = (path: string) => `${provider.origin}${path}`
-const amounts = () => provider.vouchers().map(({ amount }) => amount)
 const refusal = (code: string, headers: Record<string, string> = {}) =>
   new Response('', { status: 402, headers: { 'X-DRAIN-Error': code, ...headers } })
 const costs = (channelId: string, cost: bigint, total: bigint, more: Record<string, string> = {}) => ({
@@ -132,6 +108,37 @@ test('a channel with requests under way is not closed for what its provider asks
   expect((await slow).status).toBe(200)
 })
 
+test('an opening in advance that finds a channel closed for more than was charged: the next request says so, once', async () => {
+  const limits = { perRequest: '0.3', perChannel: '0.5', perProvider: '5', perDay: '5' }
+  const small = createClient({ limits })
+  await small.fetch(url('/joke'))
+  provider.quote = 250_000n
+  let finish = () => {}
+  provider.work = () => new Promise((resolve) => (finish = resolve))
+  const slow = small.fetch(url('/slow'))
+  await expect.poll(() => amounts()).toContain(251_000n)
+  provider.work = async () => {}
+  provider.quote = 300_000n
+  // The next channel opens beside one that is refused and still serves.
+  await small.fetch(url('/joke'))
+  provider.cost = () => 0n
+  finish()
+  await slow
+  const last = provider.vouchers().find(({ amount }) => amount === 251_000n)
+  if (!last) throw new Error('no voucher')
+  await chain.walletClient(provider.account).writeContract({
+    ...{ address: chain.deployment.contract, abi: drainChannelAbi, functionName: 'claimAndClose' },
+    args: [last.channelId, last.amount, last.nonce, last.amount, last.signature],
+  })
+  // So little is left that another one is to be opened, after the refused one is closed.
+  provider.quote = 190_000n
+  expect((await small.fetch(url('/large'))).status).toBe(200)
+  provider.quote = 0n
+  const next = () => small.fetch(url('/free of charge')).then(String, ({ name }) => name)
+  await expect.poll(next).toBe('UntrustedProviderError')
+  expect((await small.fetch(url('/free of charge'))).status).toBe(200)
+})
+
 test('only who is on the list is paid, and the rest is said by events', async () => {
   const refused: unknown[] = []
   const choosy = createClient({
@@ -215,19 +222,25 @@ test.each(['invalid_nonce', 'invalid_signature', 'wrong_provider', 'exceeds_depo
   },
 )
 
-test('channel_not_found for ever on a fresh channel ends, and names the channel', async () => {
-  let time = Number((await chain.publicClient.getBlock()).timestamp) * 1_000
-  const slow = createClient({ now: () => time })
-  answerPaid(() => {
-    time += 30_000
-    return refusal('channel_not_found')
-  })
-  const error = await slow.fetch(url('/joke')).catch((error) => error)
-  expect(error).toBeInstanceOf(ChannelGoneError)
-  const [{ channelId = '' } = {}] = await slow.channels()
-  expect(error.channelId).toBe(channelId)
-  expect(new Set(amounts())).toEqual(new Set([1_000n]))
-})
+test.each([
+  ['right', 0],
+  ['a day behind', -86_400_000],
+])(
+  'channel_not_found for ever on a fresh channel ends, and names the channel; clock: %s',
+  async (_, ahead) => {
+    let time = Number((await chain.publicClient.getBlock()).timestamp) * 1_000 + ahead
+    const slow = createClient({ now: () => time })
+    answerPaid(() => {
+      time += 30_000
+      return refusal('channel_not_found')
+    })
+    const error = await slow.fetch(url('/joke')).catch((error) => error)
+    expect(error).toBeInstanceOf(ChannelGoneError)
+    const [{ channelId = '' } = {}] = await slow.channels()
+    expect(error.channelId).toBe(channelId)
+    expect(new Set(amounts())).toEqual(new Set([1_000n]))
+  },
+)
 
 test('headers of the two families that contradict each other: the smaller harm is done', async () => {
   await client.fetch(url('/joke'))
@@ -263,7 +276,7 @@ test('a provider that closes by itself and says so: the next deposit stays withi
   if (!voucher) throw new Error('no voucher')
   await chain.walletClient(provider.account).writeContract({
     address: chain.deployment.contract,
-    abi: (await import('@drain/core')).drainChannelAbi,
+    abi: drainChannelAbi,
     functionName: 'claimAndClose',
     args: [channelId as `0x${string}`, voucher.amount, voucher.nonce, voucher.amount, voucher.signature],
   })

@@ -1,21 +1,16 @@
 /** The client against providers that lie in streams. What counts is what was signed, and for what. */
 import { Pricing, Quote, Usdc, Voucher, Headers as Wire } from '@drain/core'
 import type { Hex } from 'viem'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { createDrainClient, type DrainClient, type DrainClientOptions } from '../src/index.ts'
-import { type LocalChain, startLocalChain } from '../src/testing/index.ts'
+import { beforeEach, expect, test } from 'vitest'
+import type { DrainClient } from '../src/index.ts'
+import { createClient, provider, setUp } from './fixture.ts'
 import { serve } from './serve.ts'
-import { model, startTestProvider, type TestProvider } from './TestProvider.ts'
+import { model } from './TestProvider.ts'
 
-let chain: LocalChain
-let provider: TestProvider
+setUp()
+
 let client: DrainClient
-beforeAll(async () => {
-  chain = await startLocalChain()
-})
-afterAll(() => chain.close())
-beforeEach(async () => {
-  provider = await startTestProvider(chain, chain.accounts[1])
+beforeEach(() => {
   provider.pricing = {
     features: ['vouchers'],
     terms: { minDeposit: '0.1' },
@@ -23,16 +18,6 @@ beforeEach(async () => {
   }
   client = createClient()
 })
-afterEach(() => provider.close())
-
-function createClient(options: Partial<DrainClientOptions> = {}) {
-  return createDrainClient({
-    walletClient: chain.walletClient(chain.accounts[0]),
-    deployment: chain.deployment,
-    limits: { perRequest: '0.05', perChannel: '5' },
-    ...options,
-  })
-}
 
 const chat = {
   model: 'small',

@@ -1,31 +1,16 @@
 /** Answers that don't reach the caller, and books that can't be written: nothing leaks, and nothing is paid twice. */
 import { Usdc } from '@drain/core'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { createDrainClient, type DrainClientOptions, memoryStore } from '../src/index.ts'
-import { type LocalChain, startLocalChain } from '../src/testing/index.ts'
+import { beforeEach, expect, test } from 'vitest'
+import { memoryStore } from '../src/index.ts'
+import { chain, createClient, provider, setUp, url } from './fixture.ts'
 import { dropped } from './serve.ts'
-import { consent, startTestProvider, type TestProvider } from './TestProvider.ts'
+import { consent } from './TestProvider.ts'
 
-let chain: LocalChain
-let provider: TestProvider
-beforeAll(async () => {
-  chain = await startLocalChain()
-})
-afterAll(() => chain.close())
-beforeEach(async () => {
-  provider = await startTestProvider(chain, chain.accounts[1])
+setUp()
+
+beforeEach(() => {
   provider.pricing = { ...provider.pricing, features: ['idempotency'] }
 })
-afterEach(() => provider.close())
-
-function createClient(options: Partial<DrainClientOptions> = {}) {
-  return createDrainClient({
-    walletClient: chain.walletClient(chain.accounts[0]),
-    deployment: chain.deployment,
-    limits: { perRequest: '0.05', perChannel: '5' },
-    ...options,
-  })
-}
 
 /** A store whose steps can be watched, and made to fail. */
 function watchedStore() {
@@ -45,8 +30,6 @@ function watchedStore() {
   }
   return { store, watched }
 }
-
-const url = (path: string) => `${provider.origin}${path}`
 
 test('callers that give up while their answer is in flight leave no place taken, and no more than is believed', async () => {
   const client = createClient({ limits: { perRequest: '0.001', perChannel: '5', undelivered: '0.003' } })
@@ -104,6 +87,20 @@ test('a store that fails while an answer is written down: the answer arrives, an
   expect(await client.channels()).toMatchObject([{ charged: '0.002', remaining: '0.998' }])
   expect(await client.spending()).toMatchObject({ signed: '0.002', charged: '0.002' })
   expect(costs).toEqual(['0.001', '0.001'])
+})
+
+test('what a store failed to take is written before its client stops', async () => {
+  const { store, watched } = watchedStore()
+  // Another client goes on with it.
+  store.close = async () => {}
+  const client = createClient({ store })
+  await client.fetch(url('/joke'))
+  provider.work = async () => {
+    watched.failures = 1
+  }
+  await client.fetch(url('/joke'))
+  await client.stop()
+  expect(await createClient({ store }).spending()).toMatchObject({ signed: '0.002', charged: '0.002' })
 })
 
 test('a store that fails for one request loses no other’s answer', async () => {

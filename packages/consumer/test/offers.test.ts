@@ -1,25 +1,18 @@
 /** A 402 that offers a channel and a payment per request: which of them the client takes. */
 import { Headers as Wire } from '@drain/core'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { createDrainClient, type DrainClientOptions, type PaymentScheme } from '../src/index.ts'
-import { type LocalChain, startLocalChain } from '../src/testing/index.ts'
+import { beforeEach, expect, test } from 'vitest'
+import type { PaymentScheme } from '../src/index.ts'
+import { chain, clientsWith, provider, setUp, url } from './fixture.ts'
 import { serve } from './serve.ts'
-import { startTestProvider, type TestProvider } from './TestProvider.ts'
 
-let chain: LocalChain
-let provider: TestProvider
-beforeAll(async () => {
-  chain = await startLocalChain()
-})
-afterAll(() => chain.close())
-beforeEach(async () => {
-  provider = await startTestProvider(chain, chain.accounts[1])
+setUp()
+
+beforeEach(() => {
   provider.instead = ({ headers }, { voucher }) => {
     if (voucher) return undefined
     return headers.get('X-Coin') === 'paid' ? new Response('by coin') : offer()
   }
 })
-afterEach(() => provider.close())
 
 /** Offers both. */
 function offer(changed: Partial<Wire.Offer> = {}): Response {
@@ -50,17 +43,7 @@ const coin: PaymentScheme = {
       : undefined,
 }
 
-function createClient(options: Partial<DrainClientOptions> = {}) {
-  return createDrainClient({
-    walletClient: chain.walletClient(chain.accounts[0]),
-    deployment: chain.deployment,
-    limits: { perRequest: '0.05', perChannel: '5' },
-    schemes: [coin],
-    ...options,
-  })
-}
-
-const url = (path: string) => `${provider.origin}${path}`
+const createClient = clientsWith(() => ({ schemes: [coin] }))
 
 /** Pays a request: by a channel or by coin. */
 async function way(client: { fetch: typeof fetch }, path = '/joke'): Promise<'channel' | 'coin'> {
@@ -103,6 +86,28 @@ test('what the caller prefers, and the other where that is not offered', async (
       ? new Response('by coin')
       : new Response('', { status: 402, headers: { 'X-Coin': 'please' } })
   expect(await way(createClient({ prefer: 'channel' }))).toBe('coin')
+})
+
+test('a channel, where twenty requests would save its opening; a payment where the channel has no price', async () => {
+  provider.quote = 1n
+  const asking = (amount: bigint): PaymentScheme => ({
+    ...coin,
+    readOffer(...of) {
+      const offer = coin.readOffer(...of)
+      return offer && { ...offer, amount }
+    },
+  })
+  expect(await way(createClient({ schemes: [asking(500n)] }))).toBe('coin')
+  expect(await way(createClient({ schemes: [asking(501n)] }))).toBe('channel')
+  expect(await way(createClient({ schemes: [asking(501n)], openingCost: '0.010001' }))).toBe('coin')
+  expect(await way(createClient({ schemes: [asking(501n)], prefer: 'charge' }))).toBe('coin')
+  const { instead } = provider
+  provider.instead = async (...of) => {
+    const response = await instead(...of)
+    if (response?.status === 402) response.headers.delete('X-DRAIN-Required')
+    return response
+  }
+  expect(await way(createClient({ schemes: [asking(501n)] }))).toBe('coin')
 })
 
 test('a price per request above the limit leaves the channel', async () => {

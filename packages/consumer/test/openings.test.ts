@@ -1,48 +1,27 @@
 /** Openings when nodes lag, relays wait, clocks differ and clients sleep: one deposit, and none that is lost sight of. */
 import { drainChannelAbi, GaslessOpen } from '@drain/core'
 import { createWalletClient, decodeFunctionData, encodeFunctionResult, type Hex, http } from 'viem'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { type RpcProxy, startRpcProxy } from '../../provider/test/RpcProxy.ts'
 import { findOpened } from '../src/client/findOpened.ts'
 import { createWallet } from '../src/client/Wallet.ts'
-import {
-  approveUsdc,
-  createDrainClient,
-  type DrainClient,
-  type DrainClientOptions,
-  memoryStore,
-  relayGaslessOpen,
-} from '../src/index.ts'
-import { type LocalChain, startLocalChain } from '../src/testing/index.ts'
-import { startTestProvider, type TestProvider } from './TestProvider.ts'
+import { approveUsdc, type DrainClient, memoryStore, relayGaslessOpen } from '../src/index.ts'
+import { chain, clientsWith, provider, setUp, url } from './fixture.ts'
+import { startTestProvider } from './TestProvider.ts'
 
-let chain: LocalChain
-let provider: TestProvider
+setUp()
+
 let client: DrainClient
 let openedBefore: number
-beforeAll(async () => {
-  chain = await startLocalChain()
-})
-afterAll(() => chain.close())
 beforeEach(async () => {
-  provider = await startTestProvider(chain, chain.accounts[1])
   const { contract, chainId } = chain.deployment
   provider.pricing = { ...provider.pricing, provider: provider.account.address, contract, chainId }
   client = createClient()
   openedBefore = await allOpened()
 })
-afterEach(() => provider.close())
 
-function createClient(options: Partial<DrainClientOptions> = {}) {
-  return createDrainClient({
-    walletClient: chain.walletClient(chain.accounts[0]),
-    deployment: chain.deployment,
-    limits: { perRequest: '0.05', perChannel: '1' },
-    ...options,
-  })
-}
+const createClient = clientsWith(() => ({ limits: { perRequest: '0.05', perChannel: '1' } }))
 
-const url = (path: string) => `${provider.origin}${path}`
 const limits = { perRequest: '0.05', perChannel: '1', perProvider: '1' }
 function deferred<value>() {
   let resolve: (value: value) => void = () => {}
@@ -188,6 +167,41 @@ test('a client that slept while its user was asked does not open beside another'
   expect((await other.spending()).locked).toBe('1')
 })
 
+test('a client that slept before it sent what it had begun does not send it beside another’s', async () => {
+  let time = Date.now()
+  const [asked, awake] = [deferred<void>(), deferred<void>()]
+  const node = await behind(async ({ method, params }, ask) => {
+    const answer = await ask()
+    if (method !== 'eth_call' || !isCallOf('open', params)) return answer
+    asked.resolve()
+    await awake.promise
+    return answer
+  })
+  const store = memoryStore()
+  const sleeper = createClient({ store, now: () => time, walletClient: node.walletClient })
+  const other = createClient({ store, now: () => time })
+  const late = sleeper.fetch(url('/joke'))
+  await asked.promise
+  time += 130_000
+  expect((await other.fetch(url('/joke'))).status).toBe(200)
+  awake.resolve()
+  await expect(late).rejects.toMatchObject({ code: 'opening_overtaken' })
+  expect(await opened()).toBe(1)
+  expect((await other.spending()).locked).toBe('1')
+  await node.close()
+})
+
+test('a clock that is far ahead makes one channel, whatever else is open', async () => {
+  client = createClient({
+    now: () => Date.now() + 30 * 3_600_000,
+    limits: { perRequest: '0.3', perChannel: '0.5', perProvider: '3' },
+  })
+  await client.openChannel({ origin: provider.origin, amount: '0.1' })
+  provider.quote = 200_000n
+  await expect(client.fetch(url('/joke'))).rejects.toMatchObject({ code: 'clock_differs' })
+  expect(await opened()).toBe(2)
+})
+
 test('a node that lies about the time does not get a second authorization while the first one holds', async () => {
   let lies = false
   const node = await behind(async ({ method }, ask) => {
@@ -292,6 +306,22 @@ test('what is locked with all providers together has a limit', async () => {
   expect(outcomes).toEqual([200, 200, 'locked'])
   expect((await client.spending()).locked).toBe('2')
   await Promise.all(others.map((one) => one.close()))
+})
+
+test('what has expired elsewhere is closed before it stands in the way', async () => {
+  let ahead = 0
+  const now = () => Date.now() + ahead
+  client = createClient({ now, limits: { perRequest: '0.05', perChannel: '1', locked: '1' } })
+  const other = await startTestProvider(chain, chain.accounts[2])
+  expect((await client.fetch(`${other.origin}/joke`)).status).toBe(200)
+  await expect(client.fetch(url('/joke'))).rejects.toMatchObject({ limit: 'locked' })
+  const { timestamp } = await chain.publicClient.getBlock()
+  ahead = Number(timestamp) * 1_000 - Date.now() + 86_400_000
+  await chain.testClient.increaseTime({ seconds: 86_400 })
+  await chain.testClient.mine({ blocks: 1 })
+  expect((await client.fetch(url('/joke'))).status).toBe(200)
+  expect((await client.channels()).map(({ state }) => state)).toEqual(['closed', 'open'])
+  await other.close()
 })
 
 test('an abort ends the waiting for an opening, and opens nothing that has not begun', async () => {

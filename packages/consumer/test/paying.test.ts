@@ -7,44 +7,21 @@ import {
   Headers as Wire,
 } from '@drain/core'
 import { erc20Abi, parseEventLogs } from 'viem'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import {
-  cooperativeClose,
-  createDrainClient,
-  type DrainClient,
-  type DrainClientOptions,
-  memoryStore,
-} from '../src/index.ts'
-import { type LocalChain, startLocalChain } from '../src/testing/index.ts'
+import { beforeEach, expect, test } from 'vitest'
+import { cooperativeClose, type DrainClient, memoryStore } from '../src/index.ts'
+import { amounts, chain, createClient, provider, setUp, url } from './fixture.ts'
 import { dropped } from './serve.ts'
-import { consent, startTestProvider, type TestProvider } from './TestProvider.ts'
+import { consent, startTestProvider } from './TestProvider.ts'
 
-let chain: LocalChain
-let provider: TestProvider
+setUp()
+
 let client: DrainClient
-beforeAll(async () => {
-  chain = await startLocalChain()
-})
-afterAll(() => chain.close())
-beforeEach(async () => {
-  provider = await startTestProvider(chain, chain.accounts[1])
+beforeEach(() => {
   client = createClient()
 })
-afterEach(() => provider.close())
 
-function createClient(options: Partial<DrainClientOptions> = {}) {
-  return createDrainClient({
-    walletClient: chain.walletClient(chain.accounts[0]),
-    deployment: chain.deployment,
-    limits: { perRequest: '0.05', perChannel: '5' },
-    ...options,
-  })
-}
-
-const url = (path: string) => `${provider.origin}${path}`
 const paths = () =>
   provider.seen.map(({ method, path, voucher }) => `${method} ${path}${voucher ? ' paid' : ''}`)
-const amounts = () => provider.vouchers().map(({ amount }) => amount)
 
 /** Holds requests at work until `count` of them run at the same time. */
 function untilTogether(count: number): () => Promise<void> {

@@ -1,21 +1,16 @@
 /** What a client finds that has lost its books, or part of them. */
 import type { Hex } from 'viem'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { createDrainClient, type DrainClient } from '../src/index.ts'
-import { type LocalChain, startLocalChain } from '../src/testing/index.ts'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { DrainClient } from '../src/index.ts'
+import { chain, clientsWith, provider, setUp } from './fixture.ts'
 import { startTestProvider, type TestProvider } from './TestProvider.ts'
 
-let chain: LocalChain
-let provider: TestProvider
+setUp()
+
 let rival: TestProvider
 let fresh: DrainClient
 let fromBlock: bigint
-beforeAll(async () => {
-  chain = await startLocalChain()
-})
-afterAll(() => chain.close())
 beforeEach(async () => {
-  provider = await startTestProvider(chain, chain.accounts[1])
   rival = await startTestProvider(chain, chain.accounts[2])
   provider.instead = showState(provider)
   rival.instead = (_, { path }) => (path.startsWith('/v1/channels/') ? Response.json({}) : undefined)
@@ -28,15 +23,9 @@ beforeEach(async () => {
   for (let index = 0; index < 2; index++) await client.fetch(`${provider.origin}/joke`)
   fresh = createClient()
 })
-afterEach(() => Promise.all([provider.close(), rival.close()]))
+afterEach(() => rival.close())
 
-function createClient() {
-  return createDrainClient({
-    walletClient: chain.walletClient(chain.accounts[0]),
-    deployment: chain.deployment,
-    limits: { perRequest: '0.05', perChannel: '1' },
-  })
-}
+const createClient = clientsWith(() => ({ limits: { perRequest: '0.05', perChannel: '1' } }))
 
 /** Answers for a channel as the provider of this project does. */
 function showState(of: TestProvider): TestProvider['instead'] {

@@ -1,26 +1,14 @@
 /** Payments of their own, without a channel: the limits for what is not delivered hold for them too. */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import {
-  createDrainClient,
-  type DrainClientOptions,
-  memoryStore,
-  type PaymentScheme,
-  type SchemeAnswer,
-} from '../src/index.ts'
-import { type LocalChain, startLocalChain } from '../src/testing/index.ts'
-import { startTestProvider, type TestProvider } from './TestProvider.ts'
+import { beforeEach, expect, test } from 'vitest'
+import { type DrainClientOptions, memoryStore, type PaymentScheme, type SchemeAnswer } from '../src/index.ts'
+import { clientsWith, provider, setUp } from './fixture.ts'
+import { dropped } from './serve.ts'
 
-let chain: LocalChain
-let provider: TestProvider
-beforeAll(async () => {
-  chain = await startLocalChain()
-})
-afterAll(() => chain.close())
-beforeEach(async () => {
-  provider = await startTestProvider(chain, chain.accounts[1])
+setUp()
+
+beforeEach(() => {
   provider.instead = () => new Response('', { status: 402, headers: { 'X-Coin': 'please' } })
 })
-afterEach(() => provider.close())
 
 const limits = { perRequest: '0.05', perChannel: '1', undelivered: '0.1', perDay: '10' }
 
@@ -41,13 +29,7 @@ function createClient(answer: SchemeAnswer | Error, options: Partial<DrainClient
           }
         : undefined,
   }
-  return createDrainClient({
-    walletClient: chain.walletClient(chain.accounts[0]),
-    deployment: chain.deployment,
-    limits,
-    schemes: [coin],
-    ...options,
-  })
+  return clientsWith(() => ({ limits, schemes: [coin] }))(options)
 }
 
 const ask = (client: ReturnType<typeof createClient>) =>
@@ -115,4 +97,82 @@ test('a payment that was never sent is not signed for', async () => {
   const client = createClient(new Error('not asked'), { schemes: [unsent] })
   for (let index = 0; index < 5; index++) expect(await ask(client)).toBe('the wallet refuses')
   expect((await client.spending()).signed).toBe('0')
+})
+
+/** A scheme whose payments can be told apart: each has a number. */
+function counting(expires?: number): { scheme: PaymentScheme; sent: { payment: string; key: string }[] } {
+  const sent: { payment: string; key: string }[] = []
+  let count = 0
+  const readOffer: PaymentScheme['readOffer'] = () => ({
+    ...{ amount: 50_000n, payee: 'coin:shop', expires },
+    async pay(request, fetch) {
+      const headers = new Headers({ ...Object.fromEntries(request.headers), 'X-Coin': `${++count}` })
+      return { response: await fetch(request.url.href, request.init({ headers, redirect: 'follow' })) }
+    },
+  })
+  const { instead } = provider
+  provider.instead = (request, seen) => {
+    const payment = request.headers.get('X-Coin')
+    if (payment) sent.push({ payment, key: request.headers.get('Idempotency-Key') ?? '' })
+    return payment ? answers.shift()?.() : instead(request, seen)
+  }
+  return { scheme: { name: 'coin', readOffer }, sent }
+}
+
+let answers: (() => Response)[] = []
+const lost = () => dropped
+const thanks = () => new Response('thanks')
+const told = (status: number, code?: 'idempotency_in_flight' | 'unavailable') => () =>
+  new Response('', { status, headers: code ? { 'X-DRAIN-Error': code } : {} })
+
+test.each<[string, (() => Response)[], unknown]>([
+  ['lost', [lost, thanks], 200],
+  ['lost, and is at work', [lost, told(409), thanks], 200],
+  ['withheld until it is mined', [told(503, 'unavailable'), told(409, 'idempotency_in_flight'), thanks], 200],
+  ['in the way of a server out of order', [told(503), thanks], 200],
+  ['lost for good', [lost, lost, lost], 'payment_unknown'],
+  ['lost, and not known again', [lost, told(402)], 'payment_unknown'],
+  ['a server out of order for good', [told(503), told(503), told(503)], 503],
+  ['a conflict of its own', [told(409)], 409],
+])('an answer that is %s: the same payment under one key', async (_, given, outcome) => {
+  answers = [...given]
+  const { scheme, sent } = counting()
+  const client = createClient(new Error(), { schemes: [scheme] })
+  const got = await client.fetch(`${provider.origin}/coin`).catch((error) => error)
+  expect(got.status ?? got.code).toBe(outcome)
+  const [{ key } = { key: '' }] = sent
+  expect(key).toMatch(/-/)
+  expect(sent).toEqual(given.map(() => ({ payment: '1', key })))
+  if (outcome === 'payment_unknown') expect(got.idempotencyKey).toBe(key)
+  expect((await client.spending()).signed).toBe('0.05')
+})
+
+test('the caller’s own key is kept; a payment that is over, or was left, is not sent again', async () => {
+  answers = [lost, lost, lost, thanks]
+  const own = counting()
+  const headers = { 'Idempotency-Key': 'mine' }
+  const options = { schemes: [own.scheme] }
+  await expect(
+    createClient(new Error(), options).fetch(`${provider.origin}/coin`, { headers }),
+  ).rejects.toThrow()
+  expect(new Set(own.sent.map(({ key }) => key))).toEqual(new Set(['mine']))
+  const over = counting(Date.now())
+  answers = [told(503, 'unavailable'), thanks]
+  const late = createClient(new Error(), { schemes: [over.scheme] }).fetch(`${provider.origin}/coin`)
+  await expect(late).rejects.toMatchObject({ code: 'payment_unknown' })
+  expect(over.sent).toHaveLength(1)
+  const leaving = new AbortController()
+  const left = counting()
+  answers = [
+    () => {
+      leaving.abort(new Error('left'))
+      return told(503, 'unavailable')()
+    },
+  ]
+  const { signal } = leaving
+  const asking = createClient(new Error(), { schemes: [left.scheme] }).fetch(`${provider.origin}/coin`, {
+    signal,
+  })
+  await expect(asking).rejects.toThrow('left')
+  expect(left.sent).toHaveLength(1)
 })

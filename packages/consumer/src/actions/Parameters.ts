@@ -51,8 +51,8 @@ export type WriteParameters = SignParameters & {
   publicClient?: Client | undefined
   /** How long to wait for the receipt, in milliseconds; three minutes by default. */
   timeout?: number | undefined
-  /** Called before the wallet is asked to send: until then nothing can have been sent, whatever fails. */
-  onSending?: (() => void) | undefined
+  /** Called before the wallet is asked to send: until then nothing can have been sent, whatever fails. Nothing is, where it rejects. */
+  onSending?: (() => void | Promise<void>) | undefined
   /** Hears the transaction's hash once it is sent, before its receipt is waited for. */
   onSent?: ((hash: Hash) => void | Promise<void>) | undefined
 }

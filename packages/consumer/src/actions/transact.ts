@@ -53,7 +53,7 @@ export async function transact(client: Client, parameters: WriteParameters, call
   let hash: Hex
   try {
     await simulateContract(reader, { ...contractParameters, account })
-    parameters.onSending?.()
+    await parameters.onSending?.()
     hash = await writeContract(client, {
       ...contractParameters,
       account,

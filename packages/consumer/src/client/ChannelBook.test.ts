@@ -61,6 +61,40 @@ test('a request that others gave up and that is corrected then is under way once
   expect(asleep.get(id).tally).toMatchObject({ inFlight: 0n, lost: 0n, charged: 2_000n })
 })
 
+test('a store that writes and says that it failed: what nobody was given is not held', async () => {
+  const { step } = store
+  let isFailing = false
+  store.step = async (since, decide) => {
+    const revision = await step(since, decide)
+    if (isFailing) throw new Error('no answer of the disk')
+    return revision
+  }
+  const failing = async (task: Promise<unknown>) => {
+    isFailing = true
+    await expect(task).rejects.toMatchObject({ code: 'store_unavailable' })
+    isFailing = false
+  }
+  const channels = open('one')
+  await channels.add(channel(), { origin, duration })
+  await failing(take(channels))
+  const slip = await take(channels)
+  expect(slip.amount).toBe(1_000n)
+  await failing(channels.extend(slip, 5_000n))
+  await channels.settle(slip, { cost: 1_000n, total: 1_000n, isRepeat: false })
+  expect(channels.get(id)).toMatchObject({ flights: {}, tally: { charged: 1_000n, inFlight: 0n } })
+})
+
+test('a request ends once, whatever is said of it afterwards', async () => {
+  const channels = open('one')
+  await channels.add(channel(), { origin, duration })
+  const slip = await take(channels)
+  await channels.settle(slip, { cost: 400n, total: 400n, isRepeat: false })
+  const { tally } = channels.get(id)
+  await channels.release(slip)
+  await channels.lose(slip)
+  expect(channels.get(id).tally).toEqual(tally)
+})
+
 test('who is dead and had its clock a year ahead does not hold its place for a year', async () => {
   const [dead, other] = [open('dead', 365 * 86_400_000), open('other')]
   await dead.add({ ...channel(), expiry: channel().expiry + 400n * 86_400n }, { origin, duration })

@@ -62,6 +62,8 @@ export function createChannelBook(options: {
   const { book, deployment, consumer, limits, client, now } = options
   /** Channels whose nonces this client has seen to be current. */
   const counted = new Set<Hex>()
+  /** The slips that this client has given out, by id, until their requests end. */
+  const live = new Set<string>()
   let slips = 0
 
   const seconds = () => BigInt(Math.floor(now() / 1_000))
@@ -82,12 +84,14 @@ export function createChannelBook(options: {
     return record
   }
 
+  /** Whether nobody vouches for a request: of its own ones a client knows which there are. A store may have failed after writing. */
+  const isStray = ([id, flight]: [string, Flight]) =>
+    flight.client === client ? !live.has(id) : isOver(flight, now())
+
   /** A channel as it is now: what nobody vouches for any more is lost. */
   function current(page: Page, channelId: Hex): ChannelRecord {
     const record = get(channelId, page)
-    const over = Object.entries(record.flights).filter(
-      ([, flight]) => flight.client !== client && isOver(flight, now()),
-    )
+    const over = Object.entries(record.flights).filter(isStray)
     let { tally } = record
     const flights = { ...record.flights }
     for (const [id, { quote }] of over) {
@@ -126,17 +130,25 @@ export function createChannelBook(options: {
     return { id, channelId, quote, amount, nonce }
   }
 
-  /** Takes a request off its channel. One that was given up by others meanwhile is taken off what is lost. */
+  /**
+   * Takes a request off its channel. One that was given up by others meanwhile is taken off what is lost; one that a failing
+   * store has raised unnoticed holds no more than its slip says.
+   */
   function land(page: Page, { id, channelId, quote }: Slip): ChannelRecord {
     const record = current(page, channelId)
     const { [id]: flight, ...flights } = record.flights
-    if (flight) return { ...record, flights }
-    const { lost, inFlight } = record.tally
-    return { ...record, tally: { ...record.tally, lost: lost - quote, inFlight: inFlight + quote } }
+    let { lost, inFlight } = record.tally
+    if (flight) inFlight -= flight.quote
+    else lost -= quote
+    return { ...record, flights, tally: { ...record.tally, lost, inFlight: inFlight + quote } }
   }
 
-  /** Writes down how a request ended, and tells what was delivered by it. A store that fails then gets it with the next step. */
+  /**
+   * Writes down how a request ended, and tells what was delivered by it; once. A store that fails then gets it with the next
+   * step.
+   */
   async function end(slip: Slip, settle: (tally: Tally.Tally) => Tally.Tally): Promise<bigint> {
+    if (!live.has(slip.id)) return 0n
     const { tally: known } = get(slip.channelId)
     let delivered = settle(known).delivered - known.delivered
     await book.note((page, late) => {
@@ -149,6 +161,7 @@ export function createChannelBook(options: {
       put(page, { ...record, tally })
       delivered = tally.delivered - record.tally.delivered
     })
+    live.delete(slip.id)
     return delivered
   }
 
@@ -241,26 +254,6 @@ export function createChannelBook(options: {
         }
       })
     },
-    /** What a provider holds of deposits or has kept, without what it delivered, and what may be on its way to it. */
-    committedTo(provider: Address, view: View = book.view): bigint {
-      let sum = 0n
-      for (const { provider: one, state, finalAmount, tally } of list(view)) {
-        if (!isAddressEqual(one, provider)) continue
-        const held = state === 'closed' ? (finalAmount ?? tally.signed) : tally.deposit
-        if (held > tally.delivered) sum += held - tally.delivered
-      }
-      for (const opening of view.list('opening')) {
-        if (isAddressEqual(opening.provider, provider)) sum += opening.amount
-      }
-      return sum
-    },
-    /** What is locked with all providers: deposits without what was charged, and those that are on their way. */
-    locked(view: View = book.view): bigint {
-      let sum = 0n
-      for (const { state, tally } of list(view)) if (state !== 'closed') sum += tally.deposit - tally.charged
-      for (const { amount } of view.list('opening')) sum += amount
-      return sum
-    },
     /** The channels that a request of this price has room on. */
     usable: (origin: string, quote: bigint): ChannelRecord[] => usable(book.view, origin, quote),
 
@@ -269,8 +262,11 @@ export function createChannelBook(options: {
      *
      * @throws {LimitExceededError}
      */
-    take(origin: string, quote: bigint): Promise<Taken | undefined> {
-      return book.step((page) => {
+    async take(origin: string, quote: bigint): Promise<Taken | undefined> {
+      const id = `${client}.${++slips}`
+      let taken: Taken | undefined
+      live.add(id)
+      const step = book.step((page) => {
         for (const { channelId } of list(page)) {
           const record = find(channelId, page)
           if (record?.origin === origin && record.state === 'open') {
@@ -281,10 +277,15 @@ export function createChannelBook(options: {
         const [record, ...others] = usable(page, origin, quote)
         const reserved = record && Tally.reserve(record.tally, quote)
         if (!record || !reserved) return undefined
-        const id = `${client}.${++slips}`
         const slip = promise(page, record, { ...reserved, id, quote })
         return { slip, isRunningLow: others.length === 0 && isRunningLow(get(slip.channelId, page), quote) }
       })
+      try {
+        taken = await step
+        return taken
+      } finally {
+        if (!taken) live.delete(id)
+      }
     },
     /**
      * Another slip for the same request, after the provider asked for `required` in all with a price of `quote`.
@@ -344,21 +345,16 @@ export function createChannelBook(options: {
     async release(slip: Slip): Promise<void> {
       await end(slip, (tally) => Tally.release(tally, slip.quote))
     },
-    /** Whether this client has requests under way. */
-    hasFlights: (): boolean =>
-      list().some(({ flights }) => Object.values(flights).some((flight) => flight.client === client)),
     /** Vouches for this client's requests under way for some time more. */
-    renew(): Promise<boolean> {
-      return book.step((page) => {
-        let any = false
+    async renew(): Promise<void> {
+      if (live.size === 0) return
+      await book.step((page) => {
         for (const record of list(page)) {
-          const own = Object.entries(record.flights).filter(([, flight]) => flight.client === client)
+          const own = Object.entries(record.flights).filter(([id]) => live.has(id))
           if (own.length === 0) continue
-          any = true
           const renewed = own.map(([id, flight]) => [id, { ...flight, until: now() + flightTime }])
           put(page, { ...record, flights: { ...record.flights, ...Object.fromEntries(renewed) } })
         }
-        return any
       })
     },
 

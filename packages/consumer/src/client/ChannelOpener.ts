@@ -6,14 +6,16 @@ import { assertBalance, assertOpening } from '../actions/openChannel.ts'
 import { requestGaslessOpen } from '../actions/requestGaslessOpen.ts'
 import { signGaslessOpen } from '../actions/signGaslessOpen.ts'
 import { TransactionPendingError } from '../actions/transact.ts'
-import type { Book } from './Book.ts'
+import type { Book, Page } from './Book.ts'
 import type { ChannelBook } from './ChannelBook.ts'
 import type { ChannelSigner } from './ChannelSigner.ts'
+import * as Commitments from './Commitments.ts'
 import { approve, expectDirect, isRefused, openApproved } from './directOpening.ts'
 import { findOpened } from './findOpened.ts'
 import type { GoneChannels } from './goneChannels.ts'
 import * as Limits from './Limits.ts'
 import type { Leases, Turn } from './leases.ts'
+import * as Origin from './Origin.ts'
 import { openingTerms } from './openingTerms.ts'
 import type { Terms } from './PriceList.ts'
 import type { ChannelRecord, OpeningRecord } from './records.ts'
@@ -105,7 +107,8 @@ export function createChannelOpener(options: {
   async function open(need: Need, wish: Wish, enough: number): Promise<ChannelRecord> {
     const { origin, provider, quote } = need
     return leases.exclusively(`opening ${origin}`, async (turn) => {
-      // Another process may have opened one while this one waited for its turn.
+      // Another process may have opened one while this one waited for its turn; or a request that was told of another provider.
+      Origin.assertProvider(origin, channels.providerOf(origin), provider)
       const usable = channels.usable(origin, quote)
       if (usable[0] && usable.length >= enough) return usable[0]
       const earlier = book.view.get('opening', origin)
@@ -118,9 +121,10 @@ export function createChannelOpener(options: {
       await goneChannels.closeRefused(origin)
       if (enough !== Number.POSITIVE_INFINITY) goneChannels.assertFewRefused(origin)
       // Deposits that can be taken back leave room for the next one.
-      if (channels.committedTo(provider) + limits.perChannel > limits.perProvider) {
+      if (Commitments.to(provider, book.view) + limits.perChannel > limits.perProvider) {
         await goneChannels.closeExpired(provider)
       }
+      if (Commitments.locked(book.view) + limits.perChannel > limits.locked) await goneChannels.closeExpired()
       return begin(need, wish, turn)
     })
   }
@@ -132,7 +136,7 @@ export function createChannelOpener(options: {
       need.canRelay &&
       Deployment.has(deployment, 'openWithAuthorization')
     const { deposit: amount, duration } = openingTerms({
-      ...{ quote, limits, wish, terms: terms(), committed: channels.committedTo(provider) },
+      ...{ quote, limits, wish, terms: terms(), committed: Commitments.to(provider, book.view) },
       relayed: isGasless,
     })
     // Wallets that ask before each signature would ask for each voucher: a key of the channel signs them.
@@ -155,17 +159,9 @@ export function createChannelOpener(options: {
   function writeFirst(opening: OpeningRecord, turn: Turn): Promise<void> {
     return book.step((page) => {
       const { origin, provider, amount } = opening
-      if (!turn.isMine(page) || page.get('opening', origin)) {
-        throw new DrainError(
-          'opening_overtaken',
-          `Another client of this wallet opens a channel at ${origin}.`,
-          {
-            action: 'Nothing was sent. Try again: its channel can be used.',
-          },
-        )
-      }
-      Limits.assertProvider(limits, channels.committedTo(provider, page), amount)
-      Limits.assertLocked(limits, channels.locked(page), amount)
+      if (!turn.isMine(page) || page.get('opening', origin)) throw overtaken(origin)
+      Commitments.assertProvider(limits, Commitments.to(provider, page), amount)
+      Commitments.assertLocked(limits, Commitments.locked(page), amount)
       page.put('opening', origin, opening)
     })
   }
@@ -189,7 +185,11 @@ export function createChannelOpener(options: {
       try {
         const opened = await openApproved(wallet, {
           ...{ provider, amount, duration, signer: key?.address },
-          onSending: () => {
+          // It may have slept since, and another client may have given this opening up.
+          onSending: async () => {
+            await book.step((page) => {
+              if (!turn.isMine(page) || !isWritten(begun, page)) throw overtaken(origin)
+            })
             mayBeSent = true
           },
           onSent: (hash) => write({ ...begun, hash }),
@@ -198,7 +198,7 @@ export function createChannelOpener(options: {
         return await add(origin, channel, duration, key && shown && { ...key, proof: shown })
       } catch (error) {
         // What may have been sent stays written down: the next call finds out what became of it.
-        if (!mayBeSent || isRefused(error)) await forget(origin)
+        if (!mayBeSent || isRefused(error)) await forget(begun)
         throw error
       }
     })
@@ -268,12 +268,15 @@ export function createChannelOpener(options: {
       const { channel, proof = session?.proof } = found ?? {}
       if (channel) return add(origin, channel, duration, session && proof && { ...session, proof })
     }
-    await forget(origin)
+    await forget(opening)
     return undefined
   }
 
   const write = (opening: OpeningRecord) => book.step((page) => page.put('opening', opening.origin, opening))
-  const forget = (origin: string) => book.step((page) => page.remove('opening', origin))
+  const forget = (opening: OpeningRecord) =>
+    book.step((page) => {
+      if (isWritten(opening, page)) page.remove('opening', opening.origin)
+    })
 
   async function add(
     origin: string,
@@ -291,12 +294,13 @@ export function createChannelOpener(options: {
 
   /** A channel that is new and can't be used says that something is wrong which another channel would not mend. */
   function assertClock(origin: string, quote: bigint): void {
-    const unused = channels
-      .list()
-      .find(({ origin: one, state, tally }) => one === origin && state === 'open' && tally.signed === 0n)
-    if (!unused || unused.tally.deposit < quote || channels.isTimely(unused)) return
-    const age = now() - (unused.knownAt ?? 0)
-    if (age < 0 || age > newFor) return
+    const unused = channels.list().find((record) => {
+      const { state, tally, knownAt = 0 } = record
+      const isUsable = record.origin === origin && state === 'open' && tally.deposit >= quote
+      const age = now() - knownAt
+      return isUsable && tally.signed === 0n && age >= 0 && age <= newFor && !channels.isTimely(record)
+    })
+    if (!unused) return
     const expiry = new Date(Number(unused.expiry) * 1_000).toISOString()
     throw new DrainError(
       'clock_differs',
@@ -311,12 +315,15 @@ export function createChannelOpener(options: {
     /** Opens a channel because a request found none with room. */
     openFor: (need: Need): Promise<ChannelRecord> => openOnce(need, {}, 1),
     /** Opens the next channel before this one runs dry. Not where a wallet would ask somebody who expects nothing. */
-    prepare(need: Need): void {
+    async prepare(need: Need): Promise<void> {
       const { origin, provider } = need
       // A smaller one for the sake of the limit would be of little use: better wait for what is in use to be used up.
-      if (channels.committedTo(provider) + limits.perChannel > limits.perProvider) return
+      if (Commitments.to(provider, book.view) + limits.perChannel > limits.perProvider) return
       if (account.type === 'json-rpc' || openings.has(origin) || (restUntil.get(origin) ?? 0) > now()) return
-      openOnce(need, {}, 2).catch(() => restUntil.set(origin, now() + restAfterFailure))
+      await openOnce(need, {}, 2).catch((error) => {
+        restUntil.set(origin, now() + restAfterFailure)
+        throw error
+      })
     },
     /** Opens a channel because the caller wants it. */
     async open(need: Need, wish: Wish): Promise<ChannelRecord> {
@@ -331,6 +338,18 @@ export function createChannelOpener(options: {
 
 /** How long an opening may take whose transaction isn't known, in milliseconds. */
 export const patience = 600_000
+
+/** Whether an opening is the one that its origin has; not another client's, that came after it. */
+function isWritten({ origin, begunAt, channelId }: OpeningRecord, page: Page): boolean {
+  const written = page.get('opening', origin)
+  return written?.begunAt === begunAt && written.channelId === channelId
+}
+
+function overtaken(origin: string): DrainError {
+  return new DrainError('opening_overtaken', `Another client of this wallet opens a channel at ${origin}.`, {
+    action: 'Nothing was sent. Try again: its channel can be used.',
+  })
+}
 
 function unresolved({ origin, hash }: OpeningRecord, until: number): DrainError {
   if (hash) return new TransactionPendingError(hash)

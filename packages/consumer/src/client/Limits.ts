@@ -12,6 +12,9 @@ export type LimitOptions = {
    * The most that one provider may hold or have kept without delivering: what is left of the deposits of its channels
    * until they are closed, and what closed ones paid it beyond what was delivered. What was delivered doesn't count, so
    * used-up channels block nothing. Payments without a channel are counted alike, by origin. Twice `perChannel` by default.
+   *
+   * Trap: origins that name the same address share it, so one that names somebody else's uses up what is left for that provider,
+   * until its channels are closed. Name the origins that you pay in `providers`.
    */
   perProvider?: string | undefined
   /**
@@ -25,7 +28,8 @@ export type LimitOptions = {
    * The most that a provider is believed to have charged on one channel for requests that ended without telling their
    * cost (errors, lost connections, cancelled streams). No voucher exceeds what was delivered, this, and the prices of the
    * requests under way. Beyond it the channel is to be closed. Of payments without a channel: the most that an origin gets on
-   * one UTC day for requests that it does not answer with success. Three times `perRequest` by default.
+   * one UTC day for requests that it does not answer with success; those that are under way together when it begins to fail may
+   * exceed it, within `perProvider`. Three times `perRequest` by default.
    */
   undelivered?: string | undefined
   /**
@@ -98,32 +102,6 @@ function parseProvider(text: string): string {
     {
       action: "List origins ('https://api.example') and addresses ('0x…').",
     },
-  )
-}
-
-/**
- * @param committed What the provider holds or has kept already. @param deposit What the next channel adds.
- * @throws {LimitExceededError}
- */
-export function assertProvider(limits: Limits, committed: bigint, deposit: bigint): void {
-  if (committed + deposit <= limits.perProvider) return
-  throw new LimitExceededError(
-    'perProvider',
-    `With this the provider would hold ${Usdc.display(committed + deposit)}, the limit per provider is ${Usdc.display(limits.perProvider)}.`,
-    'Close channels of this provider (client.closeAll), or raise limits.perProvider.',
-  )
-}
-
-/**
- * @param committed What is locked, or on its way there. @param deposit What the next channel adds.
- * @throws {LimitExceededError}
- */
-export function assertLocked(limits: Limits, committed: bigint, deposit: bigint): void {
-  if (committed + deposit <= limits.locked) return
-  throw new LimitExceededError(
-    'locked',
-    `This would lock ${Usdc.display(committed + deposit)} in channels at once, the limit is ${Usdc.display(limits.locked)}.`,
-    'Close channels that are not needed (client.close), or raise limits.locked.',
   )
 }
 

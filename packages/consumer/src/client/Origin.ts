@@ -54,10 +54,18 @@ export function assertOffer(
       'Use a client with that token’s deployment, if you trust the provider.',
     )
   }
-  if (provider && !isAddressEqual(offer.provider, provider)) {
-    throw new UntrustedProviderError(
-      `${origin} was opened for the provider ${provider} and now names ${offer.provider}.`,
-      'If the change is real, close the channels of this origin first.',
-    )
-  }
+  assertProvider(origin, provider, offer.provider)
+}
+
+/**
+ * An origin's channels have one provider.
+ *
+ * @throws {UntrustedProviderError}
+ */
+export function assertProvider(origin: string, known: Address | undefined, named: Address): void {
+  if (!known || isAddressEqual(named, known)) return
+  throw new UntrustedProviderError(
+    `${origin} was opened for the provider ${known} and now names ${named}.`,
+    'If the change is real, close the channels of this origin first.',
+  )
 }

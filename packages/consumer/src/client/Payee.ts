@@ -1,7 +1,8 @@
 /** What an origin gets in payments of their own, one by one, under the limits that hold for channels. Pure but for the page. */
 import { LimitExceededError, Usdc } from '@drain/core'
 import type { Page } from './Book.ts'
-import * as Limits from './Limits.ts'
+import * as Commitments from './Commitments.ts'
+import type * as Limits from './Limits.ts'
 import type { PayeeRecord } from './records.ts'
 
 /**
@@ -26,7 +27,7 @@ export function promise(
       'Wait for the next day (UTC), or raise limits.undelivered.',
     )
   }
-  Limits.assertProvider(limits, taken - delivered, amount)
+  Commitments.assertProvider(limits, taken - delivered, amount)
   put(page, { ...payee, taken: taken + amount })
 }
 

@@ -13,7 +13,12 @@ export type SchemeOffer = {
   amount: bigint
   /** Who gets it: an address, or another name that the scheme vouches for. */
   payee: string
-  /** Sends the request with its payment, once. Called after the limits allow it, and it is written down. */
+  /** Until when the payment can be taken, in Unix milliseconds. An answer that was lost is asked for until then. */
+  expires?: number | undefined
+  /**
+   * Sends the request with its payment, once. Called after the limits allow it, and it is written down. What `fetch` is given it
+   * sends under an `Idempotency-Key`, and the very same again where the answer is lost or still to come.
+   */
   pay(request: ReplayableRequest, fetch: typeof globalThis.fetch): Promise<SchemeAnswer>
 }
 

@@ -59,7 +59,7 @@ export type DrainClientOptions = {
   /**
    * What to take where a 402 offers a channel and one of the `schemes`. `auto`, the default: an open channel with room; else
    * a new one, unless the route's price times 20 (or times the number of requests paid singly there, if that is more) is below
-   * `openingCost`.
+   * `openingCost`, and so is what the channel would save on them.
    */
   prefer?: 'auto' | 'channel' | 'charge' | undefined
   /** What opening and closing a channel costs the wallet in gas, in decimal USDC; `'0.01'` by default. */
@@ -259,9 +259,7 @@ export function createDrainClient(options: DrainClientOptions): DrainClient {
   })
   const priceLists = new Map<string, PriceList>()
   // Requests that run for long are vouched for again and again.
-  const renewing = setInterval(() => {
-    if (book.hasFlights()) book.renew().catch(() => {})
-  }, flightTime / 3)
+  const renewing = setInterval(() => book.renew().catch(() => {}), flightTime / 3)
   if (typeof renewing === 'object') renewing.unref()
 
   function pricesOf(origin: string): PriceList {
@@ -375,6 +373,8 @@ export function createDrainClient(options: DrainClientOptions): DrainClient {
     async stop() {
       clearInterval(renewing)
       expiry.stop()
+      // What the store failed to take before goes with this step.
+      await book.refresh().catch(() => {})
       await store.close()
     },
   }

@@ -45,7 +45,7 @@ export async function approve(wallet: Wallet, amount: bigint): Promise<void> {
 /** Opens what was approved. Another process with the same wallet and another store may use up the allowance in between. */
 export async function openApproved(
   wallet: Wallet,
-  terms: Terms & { onSending: () => void; onSent: (hash: Hex) => Promise<void> },
+  terms: Terms & { onSending: () => Promise<void>; onSent: (hash: Hex) => Promise<void> },
 ): Promise<openChannel.ReturnValue> {
   for (let tries = 1; ; tries++) {
     try {

@@ -37,9 +37,9 @@ export function createEndings(options: {
   const { wallet, book, onClosed, now } = options
   const { deployment, publicClient } = wallet
 
-  async function isOnChain(channelId: Hex): Promise<boolean> {
+  async function isOnChain(channelId: Hex, blockNumber?: bigint): Promise<boolean> {
     try {
-      await getChannel(publicClient, { deployment, channelId })
+      await getChannel(publicClient, { deployment, channelId, blockNumber })
       return true
     } catch (error) {
       if (error instanceof ChannelNotFoundError) return false
@@ -68,11 +68,15 @@ export function createEndings(options: {
     }
   }
 
-  /** Whether a channel has been absent so long that no node is that far behind. Remembers since when. */
+  /**
+   * Whether a channel has been absent so long that no node is that far behind. Remembers since when. Of several nodes behind one
+   * address one may stand still for days, and another one tell the latest block: so that block itself is asked.
+   */
   async function isLongAbsent({ channelId, absent }: ChannelRecord): Promise<boolean> {
-    const block = await getBlockNumber(publicClient)
+    const block = await getBlockNumber(publicClient, { cacheTime: 0 })
     if (!absent) await book.setAbsent(channelId, { since: now(), block })
-    return absent !== undefined && now() - absent.since >= patience && block - absent.block >= patienceBlocks
+    if (!absent || now() - absent.since < patience || block - absent.block < patienceBlocks) return false
+    return !(await isOnChain(channelId, block).catch(() => true))
   }
 
   /**

@@ -8,8 +8,8 @@ import { errorWords } from './errorWords.ts'
 import type { ChannelRecord } from './records.ts'
 import type { Wallet } from './Wallet.ts'
 
-/** How long after its opening a provider may wait for confirmations of a channel, in seconds. */
-const confirmationPatience = 180n
+/** How long after its opening a provider may wait for confirmations of a channel, in milliseconds. */
+const confirmationPatience = 180_000
 
 /** After so many refused channels within so many milliseconds, no other is opened at an origin by itself. */
 const mostRefused = 3
@@ -50,12 +50,14 @@ export function createGoneChannels(options: {
      * @throws {UntrustedProviderError} The provider has closed it, and took more than it charged.
      */
     async isYetToBeSeen(channelId: Hex, signal: AbortSignal | undefined): Promise<boolean> {
-      const { expiry, duration, tally } = book.get(channelId)
-      const age = seconds() - (expiry - duration)
-      if (tally.delivered > 0n || age > confirmationPatience) return false
+      const { expiry, duration, knownAt = 0, tally } = book.get(channelId)
+      // The clock may be far behind the chain's: so what passes on it counts, too.
+      const waited = now() - knownAt
+      const age = Math.max(waited, now() - 1_000 * Number(expiry - duration))
+      if (tally.delivered > 0n || waited < 0 || age > confirmationPatience) return false
       await delay(wallet.publicClient.pollingInterval, signal)
       // This client's node may be behind as well.
-      return (await endings.settle(channelId)) !== 'closed'
+      return (await endings.settle(channelId, 'channel_not_found')) !== 'closed'
     },
 
     /**
@@ -157,14 +159,14 @@ export function createGoneChannels(options: {
     },
 
     /**
-     * Closes a provider's expired channels, to get back what is left of them. One that can't be closed stays counted.
+     * Closes a provider's expired channels, or all, to get back what is left of them. One that can't be closed stays counted.
      *
      * @throws {UntrustedProviderError} The provider took more of one than it charged.
      */
-    async closeExpired(provider: Address): Promise<void> {
+    async closeExpired(provider?: Address): Promise<void> {
       for (const record of book.list()) {
         const { channelId, state, expiry, tally } = record
-        if (!isAddressEqual(record.provider, provider) || state === 'closed') continue
+        if ((provider && !isAddressEqual(record.provider, provider)) || state === 'closed') continue
         if (seconds() < expiry || tally.deposit <= tally.delivered) continue
         await closer(channelId).catch((error) => {
           if (error instanceof UntrustedProviderError) throw error

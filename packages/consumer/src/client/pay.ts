@@ -50,7 +50,7 @@ type Course = {
   renumbered: boolean
   proven: boolean
   refreshed: boolean
-  /** An answer was lost on the way: what was sent may have been charged. */
+  /** An answer was lost on the way, or came and is no refusal: what was sent may have been charged. */
   wasLost: boolean
 }
 
@@ -125,6 +125,7 @@ export function createPay(options: {
       await giveBack(course, slip)
       return response
     }
+    course.wasLost = true
     const costs = wire.readCosts(response, request)
     const told = costs?.channelId === channelId ? costs : undefined
     const isRepeat = response.headers.get('Idempotency-Replayed') === 'true'
@@ -264,9 +265,9 @@ export function createPay(options: {
     for (;;) {
       const sent = await send(course, slip)
       slip = sent.slip
-      if (course.wire.outcome(sent.response) !== 'refused') return accept(course, slip, sent.response)
       let next: Slip | undefined
       try {
+        if (course.wire.outcome(sent.response) !== 'refused') return await accept(course, slip, sent.response)
         const refusal = await course.wire.readRefusal(sent.response, course.request)
         await discard(sent.response)
         next = await afterRefusal(slip, refusal, course)
@@ -341,8 +342,9 @@ function requiredInAll(
   return slip.amount - (provided ?? slip.quote) + quote
 }
 
-function isEventStream(response: Response): boolean {
-  return response.body !== null && /^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '')
+/** Not of an answer that is no success: it may be a redirect, or have a status that no made-up response can have. */
+function isEventStream({ ok, body, headers }: Response): boolean {
+  return ok && body !== null && /^text\/event-stream\b/i.test(headers.get('content-type') ?? '')
 }
 
 function rejected(code: string, { channelId }: Slip, origin: string): PaymentRejectedError {

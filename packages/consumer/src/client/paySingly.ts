@@ -1,4 +1,4 @@
-import { type DrainError, PaymentRejectedError, Usdc } from '@drain/core'
+import { type DrainError, PaymentRejectedError, PaymentUnknownError, Usdc } from '@drain/core'
 import type { Book, Page } from './Book.ts'
 import { unlessAborted } from './delay.ts'
 import type { Events } from './events.ts'
@@ -10,6 +10,7 @@ import type { ReplayableRequest } from './ReplayableRequest.ts'
 import { discard } from './readJson.ts'
 import { passRedirect } from './redirects.ts'
 import * as Spent from './Spent.ts'
+import { createSender } from './sendSingly.ts'
 
 export type SinglePayments = {
   fetch: typeof globalThis.fetch
@@ -41,17 +42,12 @@ export async function paySingly(
   })
   /** What isn't written of an answer stays counted as signed for nothing. */
   const tell = (write: (page: Page) => void) => book.step(write).catch(() => {})
-  let isSent = false
-  /** Never past a redirect: it would carry the payment along. */
-  const sendOnce: typeof globalThis.fetch = (input, init) => {
-    isSent = true
-    return fetch(input, { ...init, redirect: 'manual' })
-  }
+  const sender = createSender({ fetch, now }, request, offer.expires)
   let answer: SchemeAnswer
   try {
-    answer = await offer.pay(request, sendOnce)
+    answer = await offer.pay(request, sender.send)
   } catch (error) {
-    await tell((page) => (isSent ? Payee.lose : Payee.release)(page, origin, offer.amount, now()))
+    await tell((page) => (sender.isSent ? Payee.lose : Payee.release)(page, origin, offer.amount, now()))
     throw error
   }
   const { response } = answer
@@ -62,7 +58,10 @@ export async function paySingly(
     if (response.status !== 402) Spent.add(page, now(), { charged: cost })
   })
   // A second 402 is not paid: one price, one payment.
-  if (response.status === 402) throw await refused(response, origin)
+  if (response.status === 402) {
+    const refusal = await refused(response, origin)
+    throw sender.isInDoubt ? new PaymentUnknownError(origin, sender.key, refusal) : refusal
+  }
   events.emit('paid', { channelId: undefined, origin, method, url, cost: Usdc.format(cost) })
   return passRedirect(request, response)
 }

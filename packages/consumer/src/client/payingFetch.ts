@@ -100,13 +100,14 @@ export function createPayingFetch(options: {
 
   /**
    * A channel, unless a payment per request is offered too and opening one would cost more than what twenty such requests, or
-   * as many as there were so far, pay.
+   * as many as there were so far, pay; and more than what they save.
    */
   function isWorthChannel(origin: string, quote: bigint, { amount }: SchemeOffer): boolean {
     const { prefer, openingCost } = preference
     if (prefer !== 'auto') return prefer === 'channel'
     if (amount > limits.perRequest || book.usable(origin, quote).length > 0) return true
-    return quote * BigInt(Math.max(expectedRequests, schemes.paidTo(origin))) >= openingCost
+    const count = BigInt(Math.max(expectedRequests, schemes.paidTo(origin)))
+    return quote * count >= openingCost || (amount - quote) * count >= openingCost
   }
 
   const payFor: PayFor = async (request, response, by) => {
@@ -115,7 +116,8 @@ export function createPayingFetch(options: {
     // Who sends by other means takes channels from here, and nothing else.
     const single = by.fetch ? undefined : schemes.find(response, target)
     const channel = found && 'offer' in found ? found : undefined
-    if (single && !(channel && isWorthChannel(target.url.origin, channel.offer.quote ?? 0n, single))) {
+    const listedQuote = channel?.offer.quote
+    if (single && !(listedQuote !== undefined && isWorthChannel(target.url.origin, listedQuote, single))) {
       await discard(response)
       return schemes.pay(target, single)
     }
