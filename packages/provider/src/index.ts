@@ -6,6 +6,7 @@ export {
   type Confirmations,
   createChannelReader,
 } from './chain/ChannelReader.ts'
+export { networkOf } from './chain/LookupBudget.ts'
 export type { RpcUrlInput, RpcUrls } from './chain/rpcUrlOf.ts'
 export { rpcTransport } from './chain/transport.ts'
 export { secretFile } from './cli/secretFile.ts'
@@ -35,7 +36,14 @@ export { memoryLedger } from './ledger/memory.ts'
 export type * from './ledger/Notebook.ts'
 export type { Health, HealthReason, HealthReport } from './observe/Health.ts'
 export { type Log, type LogInput, redactedPaths } from './observe/Log.ts'
-export type { Metrics } from './observe/Metrics.ts'
+export type { ChargeOutcome, Metrics } from './observe/Metrics.ts'
+export type { ChargeBook } from './settle/ChargeBook.ts'
+export {
+  type Authorization,
+  authorizationAbi,
+  hasPaid,
+  nameOf as authorizationName,
+} from './settle/chargeEvents.ts'
 export type { Entry as JournalEntry } from './settle/Journal.ts'
 export type { Claimed, Closing, Settlement } from './settle/Settlement.ts'
 export type { Call, Transactions } from './settle/Transactions.ts'

@@ -478,6 +478,7 @@ describe('drain-provider status', () => {
       channels: { open: 2, closing: 0, closed: 0, alarms: 0 },
       currency: 'USDC',
       ...{ earned: '13.5', claimed: '0', unclaimed: '13.5', claiming: '0', atRisk: '0', dust: '0' },
+      charges: { count: 0, amount: '0', gasCost: '0', pending: '0' },
       ...{
         gasSpent: '0',
         gasBalance: null,

@@ -192,6 +192,7 @@ describe('figures', () => {
         alarms: async () => new Map(),
         unsettled: async () => 0,
         gasSpent: () => 0n,
+        chargeGasSpent: () => 0n,
         gasBalance: async () => 0n,
       },
     })

@@ -2,6 +2,7 @@
 import { Headers as Wire } from '@drain/core'
 import {
   type AnswerWriter,
+  type Ask,
   type ChannelState,
   type Funds,
   PaymentFailedError,
@@ -57,6 +58,7 @@ function tickets(header: string, ready?: () => Promise<void>): Scheme {
           kind: 'funds',
           writer,
           async begin({ quote, key }) {
+            if (ticket === 'defect') throw new TypeError('a secret')
             const stored = key && booth.stored.get(key.id)
             const account = accountOf(ticket, quote)
             const costs = { channelId: account.channelId, cost: 0n, total: 0n, remaining: 0n }
@@ -81,6 +83,7 @@ function fundsOf(ticket: string, worth: bigint, keyId: string | undefined): Fund
     renew: async () => true,
     async capture(cost, { outcome }) {
       if (ticket === 'forged') throw new PaymentFailedError({ code: 'invalid_signature', message: 'Forged.' })
+      if (ticket === 'unsound') throw new RangeError('a secret')
       if (cost > 0n && captured === 0n) {
         captured = worth
         booth.cashed.push(ticket)
@@ -112,6 +115,21 @@ function accountOf(ticket: string, worth: bigint): ChannelState {
     ...{ status: 'open', authorized: worth, alarm: false, nonce: undefined, finalAmount: undefined },
     ...{ highest: undefined, claimable: undefined },
   }
+}
+
+const messageOf = async (response: Response) =>
+  ((await response.json()) as { error: { message: string } }).error.message
+
+/** What is logged as worth a look. */
+function recorder() {
+  const told: string[] = []
+  const fields: object[] = []
+  const tell = (facts: object, message: string) => {
+    told.push(message)
+    fields.push(facts)
+  }
+  const quiet = () => {}
+  return { told, fields, log: { debug: quiet, info: quiet, warn: tell, error: tell } }
 }
 
 let works = 0
@@ -224,10 +242,63 @@ describe('a request', () => {
     const ready = async () => {
       if (isOut) throw new Error('out')
     }
-    const late = fixture.paywall({ schemes: [() => tickets('Ticket', ready)] })
-    expect((await ask({}, {}, late)).status).toBe(503)
+    const { told, log } = recorder()
+    const late = fixture.paywall({ schemes: [() => tickets('Ticket', ready)], log })
+    for (let count = 0; count < 2; count += 1) {
+      const response = await ask({}, {}, late)
+      expect([response.status, await messageOf(response)]).toEqual([
+        503,
+        'Payments cannot be taken yet. Try again in a moment.',
+      ])
+    }
+    expect(told).toEqual(['a way to pay is not ready'])
     isOut = false
     expect((await ask({ Ticket: 'a' }, {}, late)).status).toBe(200)
+  })
+
+  test('is offered what its Accept-Payment takes, in that order; all of it where that is nothing here', async () => {
+    const onlyDear = ({ quote }: Ask) => (quote.most >= 1_000n ? 'Coupon' : undefined)
+    const challenges = async (accept: string) => {
+      const response = await ask({ 'Accept-Payment': accept }, {}, named)
+      return response.headers.get('WWW-Authenticate')?.match(/(?:Ticket|Coupon)/g)
+    }
+    const named = fixture.paywall({
+      schemes: [
+        () => ({ ...tickets('Ticket'), name: 'paper/ticket' }),
+        () => ({ ...tickets('Coupon'), name: 'paper/coupon', offer: onlyDear }),
+      ],
+    })
+    expect(await challenges('paper/ticket')).toEqual(['Ticket'])
+    expect(await challenges('paper/ticket;q=0.5, paper/coupon')).toEqual(['Coupon', 'Ticket'])
+    expect(await challenges('gold/coin')).toEqual(['Ticket', 'Coupon'])
+    const cheap = await named.handle(
+      new Request(url, { headers: { 'Accept-Payment': 'paper/coupon' } }),
+      10n,
+      () => new Response(),
+    )
+    expect(cheap.headers.get('WWW-Authenticate')).toMatch(/^Ticket /)
+  })
+
+  test('that runs into a defect of a scheme is told what is true, and the operator is told of it without the text', async () => {
+    const { told, fields, log } = recorder()
+    const broken = fixture.paywall({ schemes: [() => tickets('Ticket')], log })
+    const early = await ask({ Ticket: 'defect' }, {}, broken)
+    expect([early.status, await messageOf(early)]).toEqual([
+      503,
+      'The request failed before any work was done. Nothing was charged.',
+    ])
+    const late = await ask({ Ticket: 'unsound' }, {}, broken)
+    expect(late.status).toBe(418)
+    expect(late.headers.get('X-DRAIN-Error')).toBe('unavailable')
+    expect(told).toEqual(['a paid request failed before its work', 'a payment could not be settled'])
+    expect(fields).toMatchObject([
+      { code: 'unavailable, TypeError', at: expect.stringContaining('schemes.test') },
+      { code: 'unavailable, RangeError' },
+    ])
+    expect(JSON.stringify(fields)).not.toContain('a secret')
+    // Not a defect: the payer's.
+    await ask({ Ticket: 'forged' }, {}, broken)
+    expect(told).toHaveLength(2)
   })
 })
 

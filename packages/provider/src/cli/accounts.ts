@@ -3,10 +3,13 @@ import { formatEther, type Hex } from 'viem'
 import type { DayRange } from '../ledger/Ledger.ts'
 import type { Books } from './openBooks.ts'
 
-/** What one channel came to on one day (UTC). USDC and the chain's native coin as decimal strings. */
+/**
+ * What one channel came to on one day (UTC), or all charges of one consumer, which have no channel. USDC and the chain's native coin
+ * as decimal strings.
+ */
 export type AccountsRow = {
   day: string
-  channelId: Hex
+  channelId: Hex | null
   consumer: Hex
   requests: string
   charged: string
@@ -14,7 +17,7 @@ export type AccountsRow = {
   claimed: string
   fee: string
   gasCost: string
-  /** Hashes of the claims' transactions. */
+  /** Hashes of the transactions of claims, or charges. */
   transactions: Hex[]
 }
 
@@ -34,25 +37,34 @@ export const columns = [
 /**
  * Charges, claims and fees by day and channel, oldest day first. Keeps one day in memory at a time.
  *
- * A claim counts on the day of its transaction, which can be a day without charges.
+ * A claim counts on the day of its transaction, which can be a day without charges. Payments without a channel follow the
+ * channels of their day, once their transfers are final: charged and claimed are one then.
  */
 export async function* accounts(
-  books: Pick<Books, 'days' | 'claims'>,
+  books: Pick<Books, 'days' | 'claims' | 'incomes'>,
   range: DayRange = {},
 ): AsyncGenerator<AccountsRow> {
   const charges = singly(books.days(range))
   const claims = singly(books.claims(range))
+  const incomes = books.incomes(range)
   let charge = await charges.next()
   let claim = await claims.next()
-  while (!charge.done || !claim.done) {
-    const days = [...(charge.done ? [] : [charge.value.day]), ...(claim.done ? [] : [dayOf(claim.value.at)])]
+  let income = await incomes.next()
+  while (!charge.done || !claim.done || !income.done) {
+    const days = [
+      ...(charge.done ? [] : [charge.value.day]),
+      ...(claim.done ? [] : [dayOf(claim.value.at)]),
+      ...(income.done ? [] : [income.value.day]),
+    ]
     const day = days.sort()[0] as string
     const channels = new Map<Hex, Sums>()
-    const sumsOf = (channelId: Hex, consumer: Hex) => {
-      const sums = channels.get(channelId) ?? none(consumer)
-      channels.set(channelId, sums)
-      return sums
+    const consumers = new Map<Hex, Sums>()
+    const sumsIn = (sums: Map<Hex, Sums>, key: Hex, consumer: Hex) => {
+      const found = sums.get(key) ?? none(consumer)
+      sums.set(key, found)
+      return found
     }
+    const sumsOf = (channelId: Hex, consumer: Hex) => sumsIn(channels, channelId, consumer)
     for (; !charge.done && charge.value.day <= day; charge = await charges.next()) {
       const sums = sumsOf(charge.value.channelId, charge.value.consumer)
       sums.requests += charge.value.requests
@@ -65,7 +77,17 @@ export async function* accounts(
       sums.gasCost += claim.value.gasCost
       sums.transactions.push(claim.value.txHash)
     }
+    for (; !income.done && income.value.day <= day; income = await incomes.next()) {
+      const { from, value, gasCost, txHash } = income.value
+      const sums = sumsIn(consumers, from, from)
+      sums.requests += 1n
+      sums.charged += value
+      sums.claimed += value
+      sums.gasCost += gasCost
+      sums.transactions.push(txHash)
+    }
     for (const [channelId, sums] of channels) yield toRow(day, channelId, sums)
+    for (const sums of consumers.values()) yield toRow(day, null, sums)
   }
 }
 
@@ -87,7 +109,7 @@ function none(consumer: Hex): Sums {
   return { consumer, requests: 0n, charged: 0n, claimed: 0n, fee: 0n, gasCost: 0n, transactions: [] }
 }
 
-function toRow(day: string, channelId: Hex, sums: Sums): AccountsRow {
+function toRow(day: string, channelId: Hex | null, sums: Sums): AccountsRow {
   const { consumer, requests, charged, claimed, fee, gasCost, transactions } = sums
   return {
     day,

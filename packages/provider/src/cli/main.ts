@@ -23,10 +23,12 @@ const usage = `Usage:
       What was earned and claimed, what comes next, and what somebody should look at. Changes nothing. For the gas that is left,
       and what is not worth it, name a node as above.
   drain-provider clear-alarm --ledger <file or postgresql://…> (--channel <id> | --all) [--schema <name>]
-      Clears the alarms of a channel, or all, once somebody has looked. The provider may run meanwhile. Nothing else changes.
+      Clears the alarms of a channel, or of a charge as its alarm names it, or all, once somebody has looked. The provider may
+      run meanwhile. Nothing else changes.
   drain-provider export --ledger <file or postgresql://…> [--from YYYY-MM-DD] [--to YYYY-MM-DD]
                         [--format csv|json] [--out <new file>] [--schema <name>]
-      Charges, claims and fees in USDC by day (UTC) and channel. The provider may run meanwhile.
+      Charges, claims and fees in USDC by day (UTC) and channel; payments without a channel by consumer. The provider may run
+      meanwhile.
   drain-provider backup --ledger <file> --out <new file>
       A copy of an SQLite ledger, also while the provider runs. A provider that is started from the copy finds its channels
       frozen, since what was spent after the copy was made is not in it.

@@ -4,6 +4,7 @@ import { createLedger } from '../ledger/createLedger.ts'
 import { LedgerFileError, LedgerUsageError } from '../ledger/Errors.ts'
 import type { DayRange, Ledger, LedgerIdentity } from '../ledger/Ledger.ts'
 import type { LedgerStore } from '../ledger/LedgerStore.ts'
+import { incomes } from '../settle/ChargeBook.ts'
 
 /** A ledger's accounts, to be read: whatever its provider does meanwhile, nothing is changed, frozen or made. */
 export type Books = {
@@ -11,6 +12,8 @@ export type Books = {
   identity: LedgerIdentity
   days(range: DayRange): ReturnType<LedgerStore['days']>
   claims(range: DayRange): ReturnType<LedgerStore['claims']>
+  /** Payments without a channel. */
+  incomes(range: DayRange): ReturnType<typeof incomes>
   /** The same as a ledger. What would write rejects with `LedgerUsageError`. */
   ledger: Pick<Ledger, 'channels' | 'totals' | 'notebook'>
   close(): Promise<void>
@@ -33,11 +36,13 @@ export async function openBooks(source: string, options: Options = {}): Promise<
   const { identity, ...read } = isPostgres(source)
     ? await postgresSource(source, schema, log)
     : await sqliteSource(source, log)
+  const ledger = createLedger(readOnlyStore(read), { identity, log })
   return {
     identity,
     days: read.days,
     claims: read.claims,
-    ledger: createLedger(readOnlyStore(read), { identity, log }),
+    incomes: (range) => incomes(ledger.notebook, range),
+    ledger,
     close: () => read.close(),
   }
 }

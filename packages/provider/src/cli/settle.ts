@@ -73,9 +73,9 @@ export async function settle(options: SettleOptions): Promise<boolean> {
     finality: finalityOf(chainId, options.finality).depth,
     maxGasPrice: options.maxGasPrice,
   })
-  const { transactions } = settler
+  const { transactions, charges } = settler
   const figures = createSettlementFigures({
-    ...{ ledger, transactions, client, provider, minPayout, now: channels.now },
+    ...{ ledger, transactions, charges, client, provider, minPayout, now: channels.now },
   })
   let isClosing = false
   const health = createHealth({

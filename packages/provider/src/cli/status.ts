@@ -11,7 +11,7 @@ export function needsAttention({ alarms, atRisk }: StatusReport): boolean {
 /** As JSON: USDC and the chain's coin as decimal strings, times as ISO dates. */
 export function toJson(report: StatusReport) {
   const { provider, chainId, contract, channels, transactions, next, alarms, cursor } = report
-  const { earned, claimed, unclaimed, claiming, atRisk, dust, gasSpent, gasBalance } = report
+  const { earned, claimed, unclaimed, claiming, atRisk, dust, charges, gasSpent, gasBalance } = report
   return {
     ...{ provider, chainId, contract, channels, currency: 'USDC' },
     earned: Usdc.format(earned),
@@ -20,15 +20,25 @@ export function toJson(report: StatusReport) {
     claiming: Usdc.format(claiming),
     atRisk: Usdc.format(atRisk),
     dust: Usdc.format(dust),
+    charges: {
+      count: charges.count,
+      amount: Usdc.format(charges.amount),
+      gasCost: formatEther(charges.gasCost),
+      pending: Usdc.format(charges.pending),
+    },
     gasSpent: formatEther(gasSpent),
     gasBalance: gasBalance === undefined ? null : formatEther(gasBalance),
     needsAttention: needsAttention(report),
-    transactions: transactions.map(({ since, ...rest }) => ({ ...rest, since: toDate(since) })),
+    transactions: transactions.map(({ amount, since, ...rest }) => ({
+      ...rest,
+      ...(amount !== undefined && { amount: Usdc.format(amount) }),
+      since: toDate(since),
+    })),
     next: next.map(({ channelId, amount, reason, expiry }) => ({
       ...{ channelId, amount: Usdc.format(amount), reason, expiry: toDate(Number(expiry)) },
     })),
-    alarms: alarms.map(({ channelId = null, code, message, at }) => ({
-      ...{ channelId, code, message, at: new Date(at).toISOString() },
+    alarms: alarms.map(({ channelId = null, charge, code, message, at }) => ({
+      ...{ channelId, ...(charge && { charge }), code, message, at: new Date(at).toISOString() },
     })),
     clearedAlarms: report.clearedAlarms,
     cursor: cursor ? { block: cursor.block.toString(), behind: cursor.behind?.toString() ?? null } : null,
@@ -38,7 +48,7 @@ export function toJson(report: StatusReport) {
 /** As lines, the most urgent last, where a terminal shows it. */
 export function toText(report: StatusReport): string {
   const { provider, chainId, contract, channels, transactions, next, alarms, cursor } = report
-  const { earned, claimed, unclaimed, claiming, atRisk, dust, gasSpent, gasBalance } = report
+  const { earned, claimed, unclaimed, claiming, atRisk, dust, charges, gasSpent, gasBalance } = report
   const parts = [
     claiming > 0n && `${Usdc.format(claiming)} in transactions under way`,
     atRisk > 0n && `${Usdc.format(atRisk)} AT RISK`,
@@ -52,6 +62,7 @@ export function toText(report: StatusReport): string {
     ['earned', `${Usdc.format(earned)} USDC`],
     ['claimed', `${Usdc.format(claimed)} USDC`],
     ['unclaimed', `${Usdc.format(unclaimed)} USDC${parts.length > 0 ? ` (${parts.join('; ')})` : ''}`],
+    ...chargesLine(charges),
     [
       'gas',
       `${formatEther(gasSpent)} spent${gasBalance === undefined ? '' : `, ${formatEther(gasBalance)} left`}`,
@@ -60,9 +71,10 @@ export function toText(report: StatusReport): string {
   ]
   return [
     ...facts.map(([name, value]) => `${name.padEnd(9)}  ${value}`),
-    ...section('under way', transactions, ({ nonce, kind, channels, hash, attempts, since }) => {
+    ...section('under way', transactions, ({ nonce, kind, channels, amount, hash, attempts, since }) => {
       const tries = attempts > 1 ? `, attempt ${attempts}` : ''
-      return `${kind} of ${count(channels, 'channel')} with nonce ${nonce}${tries}, since ${toDate(since)}: ${hash}`
+      const of = amount === undefined ? count(channels, 'channel') : `${Usdc.format(amount)} USDC`
+      return `${kind} of ${of} with nonce ${nonce}${tries}, since ${toDate(since)}: ${hash}`
     }),
     ...section('next', next, ({ channelId, amount, reason, expiry }) => {
       return `${Usdc.format(amount)} USDC of ${channelId}: ${reason}, expiry ${toDate(Number(expiry))}`
@@ -73,9 +85,21 @@ export function toText(report: StatusReport): string {
 }
 
 /** An alarm as a line of text. */
-export function alarmLine({ channelId, code, message, at }: StatusReport['alarms'][number]): string {
-  const where = channelId ? ` ${channelId}` : ''
+export function alarmLine({ channelId, charge, code, message, at }: StatusReport['alarms'][number]): string {
+  const of = channelId ?? charge
+  const where = of ? ` ${of}` : ''
   return `${new Date(at).toISOString()} ${code}${where}: ${message}`
+}
+
+/** Payments without a channel, where there are any. */
+function* chargesLine({
+  count: number,
+  amount,
+  pending,
+}: StatusReport['charges']): Generator<[string, string]> {
+  if (number === 0 && pending === 0n) return
+  const rest = pending > 0n ? `, and ${Usdc.format(pending)} not final` : ''
+  yield ['charges', `${Usdc.format(amount)} USDC in ${count(number, 'transfer')}${rest}`]
 }
 
 function* section<item>(

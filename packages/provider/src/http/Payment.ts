@@ -5,6 +5,7 @@ import { createSentText, type SentText } from '../stream/SentText.ts'
 import type { StreamSettings } from '../stream/StreamSettings.ts'
 import type { WaitingLines } from '../stream/WaitingLines.ts'
 import { type Answer, encodeAnswer } from './Answer.ts'
+import type { PlainAnswer } from './PlainAnswer.ts'
 import type { RunningPayments } from './RunningPayments.ts'
 import type { AnswerWriter, Funds } from './Scheme.ts'
 import { inSteps, type RequestQuote } from './StreamQuote.ts'
@@ -17,6 +18,8 @@ export type PaymentContext = {
   readonly settings: StreamSettings
   /** The longest answer that is kept for retries of its request. */
   readonly maxAnswerBytes: number
+  /** Told what keeps a payment from being settled. */
+  readonly failed?: ((error: unknown) => void) | undefined
 }
 
 /** Where the money of a payment is held. */
@@ -42,6 +45,8 @@ export class Payment {
   readonly keepsAnswer: boolean
   /** How its scheme tells costs, where it isn't paid by the headers. */
   readonly writer: AnswerWriter | undefined
+  /** Tells that it could not be taken after all, and how to pay anew, where that can happen. */
+  readonly refuse: ((rejection: Rejection.Rejection) => PlainAnswer) | undefined
   readonly #context: PaymentContext
   readonly #reservationId: ReservationId | undefined
   readonly #funds: Funds | undefined
@@ -67,6 +72,7 @@ export class Payment {
       quote: RequestQuote
       keepsAnswer?: boolean
       writer?: AnswerWriter | undefined
+      refuse?: ((rejection: Rejection.Rejection) => PlainAnswer) | undefined
     },
   ) {
     const { most, first, step } = inSteps(held.quote)
@@ -82,6 +88,7 @@ export class Payment {
     this.quote = most
     this.keepsAnswer = held.keepsAnswer ?? false
     this.writer = held.writer
+    this.refuse = held.refuse
     context.running.add(this)
   }
 
@@ -266,7 +273,7 @@ export class Payment {
   }
 
   async #end(actual: bigint, outcome: Uint8Array | undefined): Promise<Wire.Costs> {
-    const { running, lines } = this.#context
+    const { running, lines, failed } = this.#context
     try {
       // Reserved in steps, and answered as a whole.
       const missing = actual - this.#captured - this.#held
@@ -277,6 +284,9 @@ export class Payment {
       // Refused means ended before, which only another holder of this reservation can have done: it charged the cost.
       const cost = result.ok ? result.captured : 0n
       return { channelId: this.channelId, cost, total: charged, remaining: deposit - charged }
+    } catch (error) {
+      failed?.(error)
+      throw error
     } finally {
       running.delete(this)
       lines.wake(this.channelId)

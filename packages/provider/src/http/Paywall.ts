@@ -29,6 +29,7 @@ import { type Begin, createBegin } from './beginning.ts'
 import { type Asker, type ChannelRequests, createChannelRequests } from './channelRequests.ts'
 import { type CloseResult, createChannelCloser } from './closing.ts'
 import { createEndpoints } from './endpoints.ts'
+import { tellFailure } from './failures.ts'
 import { createOpenRelay, type OpenRelay } from './openRelay.ts'
 import type { PaywallConfig } from './PaywallConfig.ts'
 import type { RequestHead } from './RequestHead.ts'
@@ -165,9 +166,9 @@ export function createPaywall(config: PaywallConfig): Paywall {
     nativePrice: config.relay?.nativePrice,
     running: running.on,
   })
-  const { settlement, transactions, drain } = settler
+  const { settlement, transactions, charges, drain } = settler
   const figures = createSettlementFigures({
-    ...{ ledger, transactions, client, provider, minPayout, now: channels.now },
+    ...{ ledger, transactions, charges, client, provider, minPayout, now: channels.now },
   })
   const closeChannel = createChannelCloser({ drain, settlement })
 
@@ -221,16 +222,18 @@ export function createPaywall(config: PaywallConfig): Paywall {
     (config.schemes ?? []).map((create) =>
       create({
         ...{ deployment, provider, terms, domainSeparator, account, client, ledger, transactions, channels },
-        ...{ secp256k1, relay, lookUp, requests, logger },
+        ...{ secp256k1, relay, lookUp, requests, logger, metrics, charges },
         clock: clock ?? Date.now,
       }),
     ),
+    (error) => tellFailure(logger, 'a way to pay is not ready', error),
   )
 
   const maxAnswerBytes = config.idempotency?.maxAnswerBytes ?? 256 * 1_024
   const begin = createBegin({
     context: {
       ...{ ledger, running, lines, maxAnswerBytes },
+      failed: (error) => tellFailure(logger, 'a payment could not be settled', error),
       settings: { ...defaultStreamSettings, ...config.streams },
     },
     maxBodyBytes: config.idempotency?.maxBodyBytes ?? 1_024 * 1_024,
@@ -241,6 +244,7 @@ export function createPaywall(config: PaywallConfig): Paywall {
     limits,
     began: (beginning) => tellBeginning(beginning, metrics, logger),
     log,
+    failed: (what, error) => tellFailure(logger, what, error),
   })
   const handle = createHandle(begin, maxAnswerBytes)
 
@@ -308,7 +312,8 @@ export function createPaywall(config: PaywallConfig): Paywall {
     async endpoints(request, asker) {
       try {
         return await shutdown.during(() => endpoints(request, asker))
-      } catch {
+      } catch (error) {
+        tellFailure(logger, 'an endpoint failed', error)
         return refusal({ code: 'unavailable', message: 'The provider cannot answer at the moment.' })
       }
     },

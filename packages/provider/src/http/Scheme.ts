@@ -7,6 +7,8 @@ import type { Address, Hex, LocalAccount, PublicClient } from 'viem'
 import type { ChannelReader } from '../chain/ChannelReader.ts'
 import type { CaptureResult, ChannelState, IdempotencyKey, Ledger } from '../ledger/Ledger.ts'
 import type { Logger } from '../observe/Log.ts'
+import type { Metrics } from '../observe/Metrics.ts'
+import type { ChargeBook } from '../settle/ChargeBook.ts'
 import type { Transactions } from '../settle/Transactions.ts'
 import type { Terms } from '../verify/Terms.ts'
 import type { Found } from './admission.ts'
@@ -57,13 +59,15 @@ export type VoucherInstrument = {
    * Opens the channel first, where the credential brings what that takes, for a request of that many base units. Returns why it
    * can't be.
    */
-  prepare?(quote: bigint): Promise<Refusal | undefined>
+  prepare?(quote: bigint, asker: Asker): Promise<Refusal | undefined>
 }
 
 /** Money that isn't on a channel. */
 export type FundsInstrument = {
   readonly kind: 'funds'
   readonly writer: AnswerWriter
+  /** What is wrong with it by itself, for a quote, if anything: asked before the body of a request with a key is read. */
+  check?(quote: bigint): Promise<Refusal | undefined>
   /** Takes hold of the whole quote (`most`), durably, before the work starts. */
   begin(ask: { quote: bigint; key: IdempotencyKey | undefined; asker: Asker }): Promise<FundsBegun>
 }
@@ -132,4 +136,7 @@ export type SchemeContext = {
   /** Milliseconds of the local clock: for what other parties' clocks are to agree with. */
   readonly clock: () => number
   readonly logger: Logger
+  readonly metrics: Pick<Metrics, 'charges'>
+  /** Looks after payments without a channel until they are final. */
+  readonly charges: Pick<ChargeBook, 'expect' | 'give'>
 }

@@ -1,11 +1,11 @@
 /** The first half of a paid request: its voucher is taken and its quote reserved, before any work is done. */
-import { type Voucher, Headers as Wire } from '@drain/core'
+import { type Rejection, type Voucher, Headers as Wire } from '@drain/core'
 import type { Hex } from 'viem'
-import { ChainUnavailableError } from '../chain/ChannelReader.ts'
 import type { IdempotencyKey, ReservationId } from '../ledger/Ledger.ts'
 import type { Admission } from './admission.ts'
 import type { Asker } from './channelRequests.ts'
 import { exposed } from './cors.ts'
+import { SchemeNotReadyError, unbegun } from './failures.ts'
 import { type BodySource, BodyUnavailableError, keyName, keyProblem, readKey } from './idempotency.ts'
 import { Payment, type PaymentContext } from './Payment.ts'
 import { type PlainAnswer, toResponse } from './PlainAnswer.ts'
@@ -69,8 +69,10 @@ export function createBegin(options: {
   /** Told how each request began. */
   began(beginning: Beginning): void
   log(message: string): void
+  /** Told what else went wrong. */
+  failed(what: string, error: unknown): void
 }): Begin {
-  const { context, maxBodyBytes, admit, originOf, schemes, limits, began, log } = options
+  const { context, maxBodyBytes, admit, originOf, schemes, limits, began, log, failed } = options
   const { ledger, lines } = context
   const paymentRequired = createPaymentRequired(options.offerAt, schemes)
 
@@ -83,7 +85,11 @@ export function createBegin(options: {
     let found: Found
     if (schemes) {
       const readiness = schemes.ready()
-      if (readiness) await readiness
+      if (readiness) {
+        await readiness.catch((cause) => {
+          throw new SchemeNotReadyError('not ready', { cause })
+        })
+      }
       found = schemes.find(request, originOf(request))
     } else found = Wire.parseVoucher(request.headers)
     const refuse = (reason: Refusal, writer?: AnswerWriter) =>
@@ -101,13 +107,21 @@ export function createBegin(options: {
     if (malformed) return refused(problem(400, 'invalid_request', `${keyName} ${malformed}.`))
     const keySource = { maxBytes: maxBodyBytes, source: body }
     if (instrument?.kind === 'funds') {
+      const misfit = keyText === null ? undefined : await instrument.check?.(quote.most)
+      if (misfit) return refuse(misfit, instrument.writer)
       const read = keyText === null ? undefined : await readKey(request, keyText, keySource)
       if (read && !read.ok) return refused(read.response)
-      return takeHold(instrument, quote.most, read?.key, { remoteAddress }, refuse)
+      const refuseLater = (rejection: Rejection.Rejection) =>
+        paymentRequired.refuse(
+          { request, origin: originOf(request), quote },
+          { rejection },
+          instrument.writer,
+        )
+      return takeHold(instrument, quote.most, read?.key, { remoteAddress }, refuse, refuseLater)
     }
     const writer = instrument?.writer
     if (instrument?.prepare) {
-      const unprepared = await instrument.prepare(quote.first)
+      const unprepared = await instrument.prepare(quote.first, { remoteAddress })
       if (unprepared) return refuse(unprepared, writer)
     }
     const { voucher } = 'voucher' in found ? found : (instrument as VoucherInstrument)
@@ -198,6 +212,7 @@ export function createBegin(options: {
     key: IdempotencyKey | undefined,
     asker: Asker,
     refuse: (reason: Refusal, writer?: AnswerWriter) => Beginning,
+    refuseLater: (rejection: Rejection.Rejection) => PlainAnswer,
   ): Promise<Beginning> {
     const { writer } = instrument
     const begun = await instrument.begin({ quote, key, asker })
@@ -205,7 +220,10 @@ export function createBegin(options: {
       const { funds } = begun
       return {
         ok: true,
-        payment: new Payment(context, { funds, quote, keepsAnswer: key !== undefined, writer }),
+        payment: new Payment(context, {
+          ...{ funds, quote, keepsAnswer: key !== undefined, writer },
+          refuse: refuseLater,
+        }),
       }
     }
     if ('rejection' in begun) return refuse(begun, writer)
@@ -263,8 +281,8 @@ export function createBegin(options: {
         log(error.message)
         return refused(problem(500, 'internal_error', 'The request failed and is not charged.', 'api_error'))
       }
-      const what = error instanceof ChainUnavailableError ? 'chain' : 'ledger'
-      return refused(refusal({ code: 'unavailable', message: `The ${what} is out of reach.` }))
+      failed('a paid request failed before its work', error)
+      return refused(refusal(unbegun(error)))
     }
   }
 

@@ -1,9 +1,8 @@
 /** Node's responses, held back until they are paid for. */
 import type { ServerResponse } from 'node:http'
 import { costHeaders } from './costHeaders.ts'
+import { refuseUnsettled } from './failures.ts'
 import type { Payment } from './Payment.ts'
-import { rejectionOf } from './rejections.ts'
-import { plainFailure } from './responses.ts'
 
 type Loose = (...args: unknown[]) => unknown
 type Call = { method: Loose; args: unknown[] }
@@ -85,7 +84,7 @@ export function holdAnswer(res: ServerResponse, payment: Payment): void {
     state = 'refused'
     if (said) said.isHeard = true
     for (const name of res.getHeaderNames()) res.removeHeader(name)
-    const { status, headers, body } = plainFailure(rejectionOf(error), payment.writer)
+    const { status, headers, body } = refuseUnsettled(error, payment)
     writeHead.call(res, status, { ...headers, 'Content-Length': Buffer.byteLength(body) })
     end.call(res, body)
     for (const { args } of held) notify(args)

@@ -1,7 +1,6 @@
 /** Why a payment is refused, in the words of the wire. */
 import { type Rejection, Usdc } from '@drain/core'
 import type { ChannelState } from '../ledger/Ledger.ts'
-import { PaymentCutOffError, PaymentFailedError } from './Payment.ts'
 import type { StreamQuote } from './StreamQuote.ts'
 
 /** A refusal of the ledger as the wire tells it. */
@@ -45,16 +44,6 @@ export const tooManyRequests: Rejection.Rejection = {
 export const closed: Rejection.Rejection = {
   code: 'unavailable',
   message: 'The provider is shutting down. Nothing was charged; send it again in a moment.',
-}
-
-/** What a client is told when a payment could not be settled. */
-export function rejectionOf(error: unknown): Rejection.Rejection {
-  if (error instanceof PaymentFailedError) return error.rejection
-  const message =
-    error instanceof PaymentCutOffError
-      ? 'The provider ended this request before its answer was there. Send it again in a moment.'
-      : 'The ledger is out of reach; the request is not charged.'
-  return { code: 'unavailable', message }
 }
 
 export const idempotencyMismatch: Rejection.Rejection = {

@@ -1,5 +1,6 @@
 /** The schemes of a paywall as one: a 402 that offers them all, and the one instrument of a request. */
 import { type Rejection, Headers as Wire } from '@drain/core'
+import { accepted } from './acceptPayment.ts'
 import type { RequestHead } from './RequestHead.ts'
 import type { AnswerWriter, Ask, Instrument, Reading, Refusal, Scheme } from './Scheme.ts'
 
@@ -16,18 +17,26 @@ type FoundRefused = {
 export type Schemes = {
   /** Resolves when all of them can offer and read; at once, undefined, when they can already. */
   ready(): Promise<void> | undefined
-  /** The value of a 402's `WWW-Authenticate`. */
+  /** The value of a 402's `WWW-Authenticate`, of what the request's `Accept-Payment` takes, where it has one. */
   offer(ask: Ask): string | undefined
   /** The names of those that a request of that price can be paid by; without a price, of all. Call when they are ready. */
   offered(request: RequestHead, origin: string, price?: bigint): string[]
   find(request: RequestHead, origin: string): Found
 }
 
-/** `undefined` where there are only the headers. */
-export function createSchemes(schemes: readonly Scheme[]): Schemes | undefined {
+/**
+ * `undefined` where there are only the headers.
+ *
+ * @param failed Told why schemes are not ready, once until they are.
+ */
+export function createSchemes(
+  schemes: readonly Scheme[],
+  failed: (error: unknown) => void,
+): Schemes | undefined {
   if (schemes.length === 0) return undefined
   let readiness: Promise<void> | undefined
   let isReady = false
+  let isTold = false
 
   function find(request: RequestHead, origin: string): Found {
     const inHeaders = Wire.parseVoucher(request.headers)
@@ -46,6 +55,13 @@ export function createSchemes(schemes: readonly Scheme[]): Schemes | undefined {
     return { ok: false, code: rejection.code, message: rejection.message, refused: reading, writer }
   }
 
+  function challengesOf(offering: readonly Scheme[], ask: Ask): string | undefined {
+    const [first, ...others] = offering
+      .map((scheme) => scheme.offer(ask))
+      .filter((challenge) => challenge !== undefined)
+    return others.length > 0 ? [first, ...others].join(', ') : first
+  }
+
   return {
     ready() {
       if (isReady) return undefined
@@ -55,16 +71,18 @@ export function createSchemes(schemes: readonly Scheme[]): Schemes | undefined {
         },
         (error) => {
           readiness = undefined
+          if (!isTold) failed(error)
+          isTold = true
           throw error
         },
       )
       return readiness
     },
     offer(ask) {
-      const [first, ...others] = schemes
-        .map((scheme) => scheme.offer(ask))
-        .filter((challenge) => challenge !== undefined)
-      return others.length > 0 ? [first, ...others].join(', ') : first
+      const wanted = ask.request.headers.get(acceptName)
+      const offering = wanted === null ? schemes : accepted(schemes, wanted)
+      // What is accepted may not be on offer at that price.
+      return challengesOf(offering, ask) ?? (offering === schemes ? undefined : challengesOf(schemes, ask))
     },
     offered(request, origin, price) {
       const quote = price === undefined ? undefined : { most: price, first: price }
@@ -75,6 +93,8 @@ export function createSchemes(schemes: readonly Scheme[]): Schemes | undefined {
     find,
   }
 }
+
+const acceptName = 'Accept-Payment'
 
 const multiple: Found = {
   ok: false,

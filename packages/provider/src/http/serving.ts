@@ -1,11 +1,11 @@
 /** A paid request, from its voucher to its answer. */
 import type { Begin, RequestOptions } from './beginning.ts'
 import { isPreflight, preflight } from './cors.ts'
+import { refuseUnsettled } from './failures.ts'
 import type { Payment } from './Payment.ts'
 import { toResponse } from './PlainAnswer.ts'
 import { readAnswer } from './readAnswer.ts'
-import { rejectionOf } from './rejections.ts'
-import { plainFailure, problem } from './responses.ts'
+import { problem } from './responses.ts'
 import type { RequestQuote } from './StreamQuote.ts'
 import { sendable, withCosts } from './withCosts.ts'
 
@@ -45,7 +45,7 @@ export function createHandle(begin: Begin, maxAnswerBytes: number): Handle {
       return withCosts(response, payment, await payment.settled)
     } catch (error) {
       await response.body?.cancel().catch(() => {})
-      return toResponse(plainFailure(rejectionOf(error), payment.writer))
+      return toResponse(refuseUnsettled(error, payment))
     }
   }
 

@@ -9,6 +9,8 @@ export type AlarmCode =
   | 'channel_vanished'
   /** A reorganisation took a claim back that was booked as final, and it did not come back. */
   | 'claim_vanished'
+  /** A reorganisation took a charge's transfer back that was answered, and it can't be sent again. */
+  | 'charge_vanished'
   /** The channel was closed before all that was charged had been claimed. */
   | 'closed_owing'
   /** More was claimed than was charged: the ledger has lost data. */
@@ -16,6 +18,8 @@ export type AlarmCode =
 
 export type Alarm = {
   channelId?: Hex | undefined
+  /** Of a charge, which has no channel: the nonce of its authorization. */
+  charge?: Hex | undefined
   code: AlarmCode
   /** For the operator: what happened, with amounts in USDC. */
   message: string
@@ -25,8 +29,10 @@ export type Alarm = {
 
 const raised = 'alarm/'
 const cleared = 'cleared/'
-const nameOf = ({ channelId, code }: Pick<Alarm, 'channelId' | 'code'>) =>
-  `${channelId ? `${channelId.toLowerCase()}/` : ''}${code}`
+function nameOf({ channelId, charge, code }: Pick<Alarm, 'channelId' | 'charge' | 'code'>): string {
+  const of = channelId ?? charge
+  return `${of ? `${of.toLowerCase()}/` : ''}${code}`
+}
 
 /** Keeps an alarm. The first of its code on a channel stays as it is, until it is cleared. Resolves with whether this was the first. */
 export function raiseAlarm(notebook: Notebook, alarm: Alarm): Promise<boolean> {
@@ -52,6 +58,7 @@ export async function* alarms(notebook: Pick<Notebook, 'read'>): AsyncGenerator<
  * Takes away the alarms of a channel, or all of them, after somebody has looked; what they said is kept apart with the time.
  * Resolves with them. What is raised meanwhile stays.
  *
+ * @param options.channelId Or a charge's nonce.
  * @param options.at Unix milliseconds.
  */
 export async function clearAlarms(

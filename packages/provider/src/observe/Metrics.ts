@@ -16,6 +16,12 @@ export type RequestOutcome = string
 
 export type ClaimOutcome = 'paid' | 'nothing' | 'failed'
 
+/**
+ * What became of a charge that was taken. `released`: the work came to nothing, and the payer keeps its money. `pending`: the transfer
+ * wasn't mined in time; it may be settled later. `failed`: worked for, and not to be had.
+ */
+export type ChargeOutcome = 'settled' | 'released' | 'pending' | 'failed'
+
 export type Metrics = {
   requests(outcome: RequestOutcome): void
   /** Base units. */
@@ -28,6 +34,8 @@ export type Metrics = {
   /** `amount`: paid out, in base units. */
   claims(outcome: ClaimOutcome, amount?: bigint): void
   relays(outcome: string): void
+  /** `amount`: of what was settled, in base units. */
+  charges(outcome: ChargeOutcome, amount?: bigint): void
   /** Prometheus' text format, and its content type. */
   render(): Promise<{ contentType: string; text: string }>
 }
@@ -133,6 +141,17 @@ export function createMetrics(source: {
     labelNames: ['outcome'],
     registers,
   })
+  const charges = new Counter({
+    name: 'drain_charges_total',
+    help: 'Charges without a channel that were taken, by what became of them.',
+    labelNames: ['outcome'],
+    registers,
+  })
+  const chargedWithout = new Counter({
+    name: 'drain_charges_base_units_total',
+    help: 'Paid by charges without a channel that this process settled, in base units of USDC.',
+    registers,
+  })
   new Gauge({
     name: 'drain_channels',
     help: 'Channels in the ledger, by status.',
@@ -168,6 +187,7 @@ export function createMetrics(source: {
   registerSettlement(registers, source.settlement)
 
   for (const outcome of ['paid', 'nothing', 'failed']) claims.inc({ outcome }, 0)
+  for (const outcome of ['settled', 'released', 'pending', 'failed']) charges.inc({ outcome }, 0)
 
   return {
     requests: (outcome) => void begun.set(outcome, (begun.get(outcome) ?? 0) + 1),
@@ -185,6 +205,10 @@ export function createMetrics(source: {
       claimed.inc(Number(amount))
     },
     relays: (outcome) => relays.inc({ outcome }),
+    charges(outcome, amount = 0n) {
+      charges.inc({ outcome })
+      chargedWithout.inc(Number(amount))
+    },
     async render() {
       const text = [await registry.metrics(), verification.text(), ledgerSteps.text()].join('\n')
       return { contentType: registry.contentType, text }

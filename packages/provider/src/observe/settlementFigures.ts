@@ -3,6 +3,7 @@ import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Address, PublicClient } from 'viem'
 import { type AlarmCode, alarms } from '../ledger/alarms.ts'
 import type { Ledger } from '../ledger/Ledger.ts'
+import type { ChargeBook } from '../settle/ChargeBook.ts'
 import { isOverdue } from '../settle/plan.ts'
 import type { Transactions } from '../settle/Transactions.ts'
 import * as Terms from '../verify/Terms.ts'
@@ -17,6 +18,8 @@ export type SettlementFigures = {
   unsettled(): Promise<number | undefined>
   /** Wei, by transactions that this process has booked. */
   gasSpent(): bigint
+  /** Wei, by the transfers of charges that this process has booked. */
+  chargeGasSpent(): bigint
   /** Wei that the account has for gas. Undefined while no node says. */
   gasBalance(): Promise<bigint | undefined>
 }
@@ -28,6 +31,7 @@ const patienceMs = 3_000
 export function createSettlementFigures(options: {
   ledger: Pick<Ledger, 'channels' | 'notebook'>
   transactions: Pick<Transactions, 'unsettled' | 'gasSpent'>
+  charges: Pick<ChargeBook, 'gasSpent'>
   client: Pick<PublicClient, 'getBalance'>
   provider: Address
   /** Base units: less than this is not worth a claim. */
@@ -35,7 +39,7 @@ export function createSettlementFigures(options: {
   /** Unix seconds. */
   now: () => bigint
 }): SettlementFigures {
-  const { ledger, transactions, client, provider, minPayout, now } = options
+  const { ledger, transactions, charges, client, provider, minPayout, now } = options
 
   async function findAtRisk(): Promise<bigint> {
     let atRisk = 0n
@@ -69,6 +73,7 @@ export function createSettlementFigures(options: {
     alarms: remembered(keptMs, () => countAlarms().catch(unknown)),
     unsettled: () => transactions.unsettled().then(({ length }) => length, unknown),
     gasSpent: () => transactions.gasSpent,
+    chargeGasSpent: () => charges.gasSpent,
     gasBalance: remembered(keptMs, askBalance),
   }
 }
@@ -77,6 +82,7 @@ const alarmCodes: readonly AlarmCode[] = [
   'unknown_claim',
   'channel_vanished',
   'claim_vanished',
+  'charge_vanished',
   'closed_owing',
   'overclaimed',
 ]
@@ -117,6 +123,15 @@ export function registerSettlement(registers: Registry[], figures: () => Settlem
     collect() {
       this.reset()
       this.inc(Number(figures().gasSpent()))
+    },
+  })
+  new Counter({
+    name: 'drain_charge_gas_wei_total',
+    help: 'Of that, paid by the transfers of charges.',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(Number(figures().chargeGasSpent()))
     },
   })
   new Gauge({

@@ -59,6 +59,8 @@ export function createFollower(options: {
   isOurs: (txHash: Hex) => Promise<boolean>
   /** The channels of transactions of this provider that were booked as final, in blocks above. */
   paidAbove: (blockNumber: bigint) => Promise<Hex[]>
+  /** Told when blocks above may be gone that were taken for final. */
+  doubtCharges?: ((blockNumber: bigint) => Promise<void>) | undefined
   /** Drops what is remembered of a channel beside the ledger. */
   forget: (channelId: Hex) => void
   /** Base units that a channel may owe at its close without an alarm, since claiming them would have cost more. Default 0. */
@@ -78,6 +80,7 @@ export function createFollower(options: {
     block,
     booking,
     paidAbove: options.paidAbove,
+    doubtCharges: options.doubtCharges,
     save,
   })
   let running: Promise<Head> | undefined

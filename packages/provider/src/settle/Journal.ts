@@ -4,6 +4,7 @@
  * a crash is the very same.
  */
 import type { Address, Hex } from 'viem'
+import { decode as decodeJson, encode } from '../ledger/bigintJson.ts'
 import type { Notebook } from '../ledger/Notebook.ts'
 
 /**
@@ -159,12 +160,4 @@ export function createJournal(notebook: Notebook, sender: Address): Journal {
   }
 }
 
-function encode(entry: Entry): string {
-  return JSON.stringify(entry, (_, value) => (typeof value === 'bigint' ? `${value}n` : value))
-}
-
-function decode(text: string): Entry {
-  return JSON.parse(text, (_, value) =>
-    typeof value === 'string' && /^\d+n$/.test(value) ? BigInt(value.slice(0, -1)) : value,
-  ) as Entry
-}
+const decode = (text: string) => decodeJson<Entry>(text)

@@ -10,6 +10,7 @@ import type { Ledger } from '../ledger/Ledger.ts'
 import type { Logger } from '../observe/Log.ts'
 import type { Metrics } from '../observe/Metrics.ts'
 import { observeSettlement } from '../observe/observeSettlement.ts'
+import { type ChargeBook, createChargeBook } from './ChargeBook.ts'
 import { raiseDoubts } from './doubts.ts'
 import { createDrain, type Drain, type RunningWork } from './drain.ts'
 import { createFollower } from './Follower.ts'
@@ -23,6 +24,7 @@ import { createTransactions, type Transactions, type Unsettled } from './Transac
 export type Settler = {
   readonly settlement: Settlement
   readonly transactions: Transactions
+  readonly charges: ChargeBook
   readonly drain: Drain
   /** One round now: the chain, the transactions, the claims. Never throws. */
   run(): Promise<void>
@@ -89,6 +91,10 @@ export function createSettler(options: {
     gasPrice: () => client.getGasPrice(),
     now: channels.now,
   })
+  const charges = createChargeBook({
+    ...{ client, deployment, notebook, transactions, finality, clock: options.clock, log: logger },
+    provider: account.address,
+  })
   const { settlement, isFailing } = observeSettlement(plain, metrics, logger)
   const drain = createDrain({ deployment, ledger, running: options.running })
   const follower = createFollower({
@@ -97,6 +103,7 @@ export function createSettler(options: {
     finality: { depth: finality },
     isOurs: transactions.isOurs,
     paidAbove: transactions.paidAbove,
+    doubtCharges: charges.doubt,
     forget: channels.forget,
   })
   const lease = createLease(notebook, 'settler', leaseMs)
@@ -132,6 +139,7 @@ export function createSettler(options: {
     // Far behind, it goes on by itself: claims must not wait for that.
     await attempt('following the chain', () => Promise.race([follower.poll(), after(followMs)]))
     await attempt('looking after transactions', transactions.poll)
+    await attempt('looking after charges', charges.poll)
     const { problem } = transactions
     if (problem && problem !== told) logger.error('transactions do not get on', { problem })
     told = problem
@@ -217,6 +225,7 @@ export function createSettler(options: {
   return {
     settlement,
     transactions,
+    charges,
     drain,
     run: () => run(true),
     start: () => schedule(0),

@@ -42,12 +42,15 @@ export function createReorganisations(options: {
   booking: Booking
   /** The channels of transactions that were booked as final in blocks above. */
   paidAbove: (blockNumber: bigint) => Promise<Hex[]>
+  /** Told when charges may be gone that were booked as final in blocks above. */
+  doubtCharges?: ((blockNumber: bigint) => Promise<void>) | undefined
   forget: (channelId: Hex) => void
   /** Stores the cursor. */
   save: (cursor: Cursor.Cursor) => Promise<Cursor.Cursor>
   log: Logger
 }): Reorganisations {
   const { client, deployment, ledger, finality, block, booking, paidAbove, forget, save, log } = options
+  const { doubtCharges } = options
   const isLocal = localChains.includes(deployment.chainId)
 
   /** Whether a remembered block is still on the chain. */
@@ -103,6 +106,7 @@ export function createReorganisations(options: {
     if (finality.depth === 0n || ancestor.number + finality.depth >= max(seen.number, head.number)) return
     const closed = gone.flatMap((block) => (block.number <= booked ? block.closed : []))
     await raiseDoubts(ledger.notebook, [...closed, ...(await paidAbove(ancestor.number))], head.number)
+    await doubtCharges?.(ancestor.number)
   }
 
   /** Freezes a channel whose open is gone, if the ledger serves it. */

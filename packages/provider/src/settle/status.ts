@@ -3,6 +3,7 @@ import type { Address, Hex, PublicClient } from 'viem'
 import { alarms as alarmsIn, countCleared } from '../ledger/alarms.ts'
 import type { ChannelState, Ledger, LedgerIdentity } from '../ledger/Ledger.ts'
 import * as Terms from '../verify/Terms.ts'
+import { dues, incomes } from './ChargeBook.ts'
 import * as Cursor from './Cursor.ts'
 import { createJournal, isSettled } from './Journal.ts'
 import { isOverdue, judge, owed, type Reason, type Worth } from './plan.ts'
@@ -24,15 +25,21 @@ export type StatusReport = {
   atRisk: bigint
   /** Of channels that are about to end, and not worth its gas. */
   dust: bigint
+  /**
+   * Payments without a channel: how many are final, what they paid, and in wei what their transfers cost. `pending`: paid and
+   * answered, and not final.
+   */
+  charges: { count: number; amount: bigint; gasCost: bigint; pending: bigint }
   /** By all transactions that the journal has kept. */
   gasSpent: bigint
   /** Of the account; undefined when no node was asked. */
   gasBalance: bigint | undefined
-  /** Transactions that aren't final. `since`: Unix seconds. */
+  /** Transactions that aren't final. `amount`: of a charge. `since`: Unix seconds. */
   transactions: {
     nonce: number
     kind: string
     channels: number
+    amount?: bigint | undefined
     hash: Hex
     attempts: number
     since: number
@@ -40,7 +47,13 @@ export type StatusReport = {
   /** What is claimed next, the most urgent first. */
   next: { channelId: Hex; amount: bigint; reason: Reason; expiry: bigint }[]
   /** What somebody has to look at. `at`: Unix milliseconds. */
-  alarms: { channelId?: Hex | undefined; code: string; message: string; at: number }[]
+  alarms: {
+    channelId?: Hex | undefined
+    charge?: Hex | undefined
+    code: string
+    message: string
+    at: number
+  }[]
   /** Alarms that somebody has looked at and cleared. */
   clearedAlarms: number
   /** How far the chain was followed; `behind` when a node was asked. */
@@ -61,9 +74,11 @@ export async function readStatus(options: {
   const { identity, ledger, client, worth, now } = options
   const { provider, chainId, contract } = identity
   const { notebook } = ledger
+  const { charges, amounts } = await chargesIn(notebook)
   const report: StatusReport = {
     ...{ provider, chainId, contract, transactions: [], next: [], alarms: [] },
     ...(await totalsOf(ledger)),
+    charges,
     ...{ claiming: 0n, atRisk: 0n, dust: 0n, gasSpent: 0n },
     clearedAlarms: await countCleared(notebook),
     gasBalance: await client?.getBalance({ address: provider }).catch(() => undefined),
@@ -71,7 +86,7 @@ export async function readStatus(options: {
   }
   const underWay = new Set<Hex>()
   for await (const entry of createJournal(notebook, provider).all()) {
-    const { nonce, kind, takes, attempts, mined } = entry
+    const { nonce, kind, takes, subject, attempts, mined } = entry
     report.gasSpent += mined?.gasCost ?? 0n
     if (isSettled(entry)) continue
     const [first, last] = [attempts[0], attempts.at(-1)]
@@ -79,6 +94,7 @@ export async function readStatus(options: {
     const [hash, since] = [mined?.hash ?? last.hash, Math.floor(first.at / 1_000)]
     report.transactions.push({
       ...{ nonce, kind, channels: takes.length, hash, attempts: attempts.length, since },
+      amount: subject === undefined ? undefined : amounts.get(subject),
     })
     for (const { channelId } of takes) underWay.add(channelId)
   }
@@ -111,6 +127,22 @@ async function totalsOf(ledger: Pick<Ledger, 'totals'>) {
   const { open, closing, closed, alarms, charged, claimed } = await ledger.totals()
   const unclaimed = charged - claimed
   return { channels: { open, closing, closed, alarms }, earned: charged, claimed, unclaimed }
+}
+
+/** `amounts`: of the charges that aren't final, by the subjects of their transactions. */
+async function chargesIn(notebook: Ledger['notebook']) {
+  const charges: StatusReport['charges'] = { count: 0, amount: 0n, gasCost: 0n, pending: 0n }
+  for await (const { value, gasCost } of incomes(notebook)) {
+    charges.count += 1
+    charges.amount += value
+    charges.gasCost += gasCost
+  }
+  const amounts = new Map<string, bigint>()
+  for await (const { name, value, txHash } of dues(notebook)) {
+    amounts.set(name, value)
+    if (txHash) charges.pending += value
+  }
+  return { charges, amounts }
 }
 
 async function cursorIn(

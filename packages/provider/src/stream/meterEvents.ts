@@ -1,3 +1,4 @@
+import { unsettled } from '../http/failures.ts'
 import type { Payment } from '../http/Payment.ts'
 import { awaitVoucher } from './awaitVoucher.ts'
 import {
@@ -149,10 +150,11 @@ export function meterEvents(
       if (ended !== 'complete') payment.abort()
       source.stop()
       await settle(ended)
-    } catch {
+    } catch (error) {
       payment.abort()
-      // The ledger is out of reach. What it was last asked to charge it may have charged: there is no honest receipt.
-      outlet.send(errorFrame('unavailable', 'The ledger is out of reach.') + doneFrame)
+      // What the ledger was last asked to charge it may have charged: there is no honest receipt.
+      const { code, message } = unsettled(error)
+      outlet.send(errorFrame(code, message) + doneFrame)
       payment.charge(payment.captured)
       payment.settle(false).catch(() => {})
     }
