@@ -121,6 +121,45 @@ test('a credential goes to no other origin, and not past a redirect', async () =
   await other.close()
 })
 
+test('a stranger that shows an honest server’s challenge stops no payment to that', async () => {
+  const honest = url('/joke').replace('127.0.0.1', 'localhost')
+  const realm = new URL(honest).host
+  provider.instead = (_, { credential }) => (credential ? undefined : refusal(provider.challenge({ realm })))
+  const asked = await globalThis.fetch(honest)
+  const stranger = await serve(() => new Response(null, { status: 402, headers: asked.headers }))
+  const drain = session(client)
+  const mppx = Mppx.create({ methods: [drain], fetch: drain.fetch, polyfill: false })
+  expect((await drain.fetch(stranger.origin)).status).toBe(402)
+  provider.instead = (_, { credential }) =>
+    credential ? undefined : new Response(null, { status: 402, headers: asked.headers })
+  expect((await mppx.fetch(honest)).status).toBe(200)
+  await expect(mppx.fetch(stranger.origin)).rejects.toThrow(UntrustedProviderError)
+  await stranger.close()
+})
+
+test('of what nobody answers a bounded part is kept', async () => {
+  let asked = 0
+  provider.instead = () => {
+    const expires = new Date(Date.now() + 60_000 + ++asked).toISOString()
+    return refusal(provider.challenge({ expires }))
+  }
+  const paid: Response[] = []
+  const drain = session({
+    async pay(response) {
+      paid.push(response)
+      throw new Error('not paid')
+    },
+  })
+  const mppx = Mppx.create({ methods: [drain], fetch: drain.fetch, polyfill: false })
+  const body = 'x'.repeat(2 ** 20)
+  const post = () => drain.fetch(new Request(url('/joke'), { method: 'POST', body }))
+  const responses: Response[] = []
+  for (let index = 0; index < 20; index++) responses.push(await post())
+  const answers = responses.map((response) => mppx.createCredential(response).catch((error) => error.code))
+  expect((await Promise.all(answers)).filter((code) => code === 'mpp_fetch_missing')).toHaveLength(5)
+  expect(paid).toHaveLength(15)
+})
+
 test('without the method’s fetch nothing is signed', async () => {
   const mppx = Mppx.create({ methods: [session(client)], polyfill: false })
   await expect(mppx.fetch(url('/joke'))).rejects.toMatchObject({ code: 'mpp_fetch_missing' })
