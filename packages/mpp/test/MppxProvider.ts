@@ -6,7 +6,7 @@ import type { LocalChain } from '@drain/consumer/testing'
 import { Usdc, type Voucher } from '@drain/core'
 import { type Challenge, type Credential, readCredential, type SessionRequest } from '@drain/mpp'
 import { session } from '@drain/mpp/server'
-import { createPaywall, memoryLedger } from '@drain/provider'
+import { createPaywall, memoryLedger, type PaywallConfig } from '@drain/provider'
 import { Challenge as MppxChallenge } from 'mppx'
 import { Mppx } from 'mppx/server'
 import type { LocalAccount } from 'viem'
@@ -37,7 +37,12 @@ export type MppxProvider = {
   close(): Promise<void>
 }
 
-export async function startMppxProvider(chain: LocalChain, account: LocalAccount): Promise<MppxProvider> {
+/** `isWhole`: it has the protocol's own endpoints too. */
+export async function startMppxProvider(
+  chain: LocalChain,
+  account: LocalAccount,
+  { isWhole = false, ...options }: Partial<PaywallConfig> & { isWhole?: boolean } = {},
+): Promise<MppxProvider> {
   const { deployment } = chain
   const paywall = createPaywall({
     account,
@@ -48,6 +53,7 @@ export async function startMppxProvider(chain: LocalChain, account: LocalAccount
     ledger: memoryLedger(),
     settle: false,
     log: () => {},
+    ...options,
   })
   const method = session({ paywall })
   const terms = {
@@ -65,6 +71,8 @@ export async function startMppxProvider(chain: LocalChain, account: LocalAccount
     provider.seen.push(seen)
     const other = await provider.instead(request, seen)
     if (other) return other
+    const endpoint = isWhole && (await paywall.endpoints(request))
+    if (endpoint) return endpoint
     if (path.startsWith('/v1/')) return new Response('', { status: 404 })
     if (path === '/free') return new Response('free')
     const mppx = Mppx.create({ methods: [method], secretKey: provider.secret })

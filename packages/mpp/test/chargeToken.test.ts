@@ -38,10 +38,34 @@ test('while the node is down charges are not offered, and as soon as it is back 
   const without = await ask()
   expect(without.status).toBe(402)
   expect(without.headers.get('WWW-Authenticate')).toBeNull()
+  // Whoever asks for 402s asks the node for nothing.
+  const before = proxy.count('eth_call')
+  for (let asked = 0; asked < 40; asked += 1) await ask()
+  expect(proxy.count('eth_call') - before).toBeLessThan(20)
   proxy.isDown = false
   await expect
-    .poll(async () => (await ask()).headers.get('WWW-Authenticate'))
+    .poll(async () => (await ask()).headers.get('WWW-Authenticate'), { timeout: 10_000 })
     .toMatch(/^Payment .*method="evm"/)
+})
+
+test('a node that never answers keeps nobody waiting for good', async () => {
+  let answer = () => {}
+  const silence = new Promise<void>((resolve) => {
+    answer = resolve
+  })
+  proxy.lie = async ({ method }, ask) => {
+    if (method === 'eth_call') await silence
+    return ask()
+  }
+  const paywall = paywallOf()
+  const ask = () => paywall.handle(new Request('http://127.0.0.1/x'), 20_000n, () => new Response('done'))
+  const without = await ask()
+  expect([without.status, without.headers.get('WWW-Authenticate')]).toEqual([402, null])
+  answer()
+  proxy.lie = undefined
+  await expect
+    .poll(async () => (await ask()).headers.get('WWW-Authenticate'), { timeout: 10_000 })
+    .toMatch(/^Payment /)
 })
 
 test('a price below the least that is worth its gas is not offered as a charge', async () => {

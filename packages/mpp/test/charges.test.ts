@@ -1,12 +1,12 @@
 /** Charges by authorization: taken once, cashed once, whoever sends what in between. */
-import { PaymentFailedError, type Paywall } from '@drain/provider'
+import { LedgerUnavailableError, PaymentFailedError, type Paywall } from '@drain/provider'
 import { type Hex, parseEventLogs } from 'viem'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Fixture, startFixture } from '../../provider/test/fixture.ts'
 import { startRpcProxy } from '../../provider/test/RpcProxy.ts'
 import type { SignedAuthorization } from '../src/authorization.ts'
 import { tokenAbi } from '../src/server/chargeToken.ts'
-import { authorize, chargesOf } from './charging.ts'
+import { authorize, type Begun, chargesOf, codeOf, fundsOf, transferWith } from './charging.ts'
 
 let fixture: Fixture
 let paywall: Paywall
@@ -23,24 +23,7 @@ const key = (id: number, fingerprint = 1) => ({
   fingerprint: `0x${fingerprint.toString(16).padStart(64, '0')}` as Hex,
 })
 
-type Begun = Awaited<ReturnType<ReturnType<typeof chargesOf>['begin']>>
-
-function fundsOf(begun: Begun) {
-  if (!begun.ok) throw new Error(`refused: ${'rejection' in begun ? begun.rejection.message : 'answered'}`)
-  return begun.funds
-}
-
-const codeOf = (begun: Begun) => (begun.ok ? 'taken' : 'rejection' in begun ? begun.rejection.code : 'answer')
-
-function transferOf(authorization: SignedAuthorization) {
-  const { from, to, value, validAfter, validBefore, nonce, signature } = authorization
-  return {
-    address: fixture.chain.deployment.token,
-    abi: tokenAbi,
-    functionName: 'transferWithAuthorization',
-    args: [from, to, value, validAfter, validBefore, nonce, signature],
-  } as const
-}
+const transferOf = (authorization: SignedAuthorization) => transferWith(fixture, authorization)
 
 async function sendAs(authorization: SignedAuthorization) {
   const hash = await fixture.chain.walletClient(fixture.stranger).writeContract(transferOf(authorization))
@@ -212,49 +195,6 @@ test('a nonce that was burned for something else pays nothing', async () => {
   expect(codeOf(await charges.begin(authorization, { quote: price }))).toBe('invalid_nonce')
 })
 
-test('a payer that moves its money away while work is done is refused after a few times', async () => {
-  const charges = chargesOf(paywall, { failuresPerPayer: 2 })
-  const thief = fixture.chain.accounts[7]
-  if (!thief) throw new Error('no account')
-  const { token } = fixture.chain.deployment
-  for (let round = 0; round < 2; round += 1) {
-    const authorization = await authorize(fixture, price, { signer: thief })
-    const funds = fundsOf(await charges.begin(authorization, { quote: price }))
-    const balance = await fixture.balance(thief.address)
-    const transfer = (from: typeof thief, to: Hex) =>
-      fixture.chain.walletClient(from).writeContract({
-        address: token,
-        abi: erc20TransferAbi,
-        functionName: 'transfer',
-        args: [to, balance],
-      })
-    await fixture.chain.publicClient.waitForTransactionReceipt({
-      hash: await transfer(thief, fixture.stranger.address),
-    })
-    await expect(funds.capture(price, {})).rejects.toMatchObject({
-      rejection: { code: 'insufficient_funds' },
-    })
-    await fixture.chain.publicClient.waitForTransactionReceipt({
-      hash: await transfer(fixture.stranger as typeof thief, thief.address),
-    })
-  }
-  const third = await authorize(fixture, price, { signer: thief })
-  expect(codeOf(await charges.begin(third, { quote: price }))).toBe('rate_limited')
-})
-
-const erc20TransferAbi = [
-  {
-    type: 'function',
-    name: 'transfer',
-    stateMutability: 'nonpayable',
-    inputs: [
-      { name: 'to', type: 'address' },
-      { name: 'value', type: 'uint256' },
-    ],
-    outputs: [{ type: 'bool' }],
-  },
-] as const
-
 test('under an Idempotency-Key the answer is given again, to the same payer for the same request', async () => {
   const charges = chargesOf(paywall)
   const before = await fixture.balance(fixture.provider.address)
@@ -342,6 +282,56 @@ test('what a node says of a transfer is believed only with the token’s own eve
   }
 })
 
+test('a store that fails once the transfer is mined withholds no answer, is told, and charges nothing again', async () => {
+  const { notebook } = paywall.ledger
+  let isFull = false
+  const failing: Paywall = {
+    ...paywall,
+    ledger: {
+      ...paywall.ledger,
+      notebook: {
+        read: (...args) => notebook.read(...args),
+        write: (noteKey, decide) =>
+          notebook.write(noteKey, (text, now) => {
+            const decision = decide(text, now)
+            if (isFull && decision.write?.includes('"settled"')) throw new LedgerUnavailableError('full')
+            return decision
+          }),
+      },
+    },
+  }
+  const told: object[] = []
+  const charges = chargesOf(failing, { warn: (message, fields) => void told.push({ message, ...fields }) })
+  const before = await fixture.balance(fixture.provider.address)
+  const authorization = await authorize(fixture, price)
+  const outcome = new TextEncoder().encode('the answer')
+  const funds = fundsOf(await charges.begin(authorization, { quote: price, key: key(40) }))
+  isFull = true
+  expect(await funds.capture(price, { outcome })).toMatchObject({ ok: true, captured: price })
+  expect(told).toContainEqual({
+    message: 'that a charge is settled is not written down',
+    code: 'ledger_unavailable',
+  })
+  isFull = false
+  expect(await charges.begin(authorization, { quote: price, key: key(40) })).toMatchObject({ outcome })
+  expect(await fixture.balance(fixture.provider.address)).toBe(before + price)
+})
+
+test('a node that fails is told to the operator, without its address', async () => {
+  const proxy = await startRpcProxy(fixture.chain.rpcUrl)
+  const away = fixture.paywall({ rpcUrl: `${proxy.url}/secret-key` })
+  const told: object[] = []
+  const charges = chargesOf(away, { warn: (message, fields) => void told.push({ message, ...fields }) })
+  await charges.ready()
+  proxy.isDown = true
+  expect(codeOf(await charges.begin(await authorize(fixture, price), { quote: price }))).toBe('unavailable')
+  expect(told).toEqual([
+    { message: 'the chain could not be asked about a charge', code: expect.stringMatching(/\w+/) },
+  ])
+  expect(JSON.stringify(told)).not.toMatch(/secret-key|127\.0\.0\.1/)
+  await proxy.close()
+})
+
 test('accounts with code pay where that is allowed, as far as the token takes their signature', async () => {
   const charges = chargesOf(paywall, { contractWallets: true })
   const good = await authorize(fixture, price)
@@ -354,33 +344,6 @@ test('accounts with code pay where that is allowed, as far as the token takes th
   expect(codeOf(await charges.begin(good, { quote: price, key: key(30) }))).toBe('answer')
   const guessed = { ...good, signature: forged.signature }
   expect(codeOf(await charges.begin(guessed, { quote: price, key: key(30) }))).toBe('invalid_signature')
-})
-
-test('a balance lets in as many charges at once as it covers', async () => {
-  const charges = chargesOf(paywall)
-  const poor = fixture.chain.accounts[8]
-  if (!poor) throw new Error('no account')
-  const { token } = fixture.chain.deployment
-  const balance = await fixture.balance(poor.address)
-  const hash = await fixture.chain.walletClient(poor).writeContract({
-    address: token,
-    abi: erc20TransferAbi,
-    functionName: 'transfer',
-    args: [fixture.stranger.address, balance - 2n * price],
-  })
-  await fixture.chain.publicClient.waitForTransactionReceipt({ hash })
-  const authorizations = await Promise.all(
-    Array.from({ length: 5 }, () => authorize(fixture, price, { signer: poor })),
-  )
-  const begin = () => Promise.all(authorizations.map((one) => charges.begin(one, { quote: price })))
-  const begun = await begin()
-  expect(begun.map(codeOf).toSorted()).toEqual([
-    ...Array(3).fill('insufficient_funds'),
-    ...Array(2).fill('taken'),
-  ])
-  // What came to nothing makes room again.
-  for (const one of begun) if (one.ok) await one.funds.capture(0n, {})
-  expect((await begin()).filter(({ ok }) => ok)).toHaveLength(2)
 })
 
 test('without gas nothing is taken, and no work is done', async () => {

@@ -17,12 +17,13 @@ const sources: Record<string, string> = {
 }
 registerHooks({ resolve: (specifier, context, next) => next(sources[specifier] ?? specifier, context) })
 const { createPaywall } = await import('../../provider/src/http/Paywall.ts')
+const { postgresLedger } = await import('../../provider/src/ledger/postgres.ts')
 const { sqliteLedger } = await import('../../provider/src/ledger/sqlite.ts')
 const { fromPayload } = await import('../src/authorization.ts')
 const { chargesOf } = await import('./charging.ts')
 
 const [input = '', last = ''] = process.argv.slice(2)
-const { privateKey, path, payload, keyId, ...config } = JSON.parse(input)
+const { privateKey, path, postgres, payload, keyId, ...config } = JSON.parse(input)
 let steps = 0
 
 function step(): void {
@@ -30,7 +31,11 @@ function step(): void {
 }
 
 const counted: LedgerOpener = (identity) => {
-  const ledger = sqliteLedger(path, { restored: 'trust', log: () => {} })(identity)
+  const options = { restored: 'trust', log: () => {} } as const
+  const open = postgres
+    ? postgresLedger(postgres.connection, { schema: postgres.schema, ...options })
+    : sqliteLedger(path, options)
+  const ledger = open(identity)
   const { notebook } = ledger
   return {
     ...ledger,

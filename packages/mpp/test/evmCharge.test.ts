@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { createDrainClient } from '@drain/consumer'
 import { LimitExceededError } from '@drain/core'
 import { evmCharge as payCharges } from '@drain/mpp/client'
-import { charge, evmCharge } from '@drain/mpp/server'
+import { charge, drainSession, evmCharge } from '@drain/mpp/server'
 import { type Paywall, sse } from '@drain/provider'
 import { paid } from '@drain/provider/express'
 import express from 'express'
@@ -23,6 +23,8 @@ let works = 0
 /** What the next work answers. */
 let status = 200
 let whileWorking = async () => {}
+/** What a stream waits for after its first event. */
+let afterFirst = Promise.resolve()
 
 const price = 20_000n
 
@@ -40,7 +42,9 @@ beforeAll(async () => {
         return sse(
           payment,
           (async function* () {
-            for (const cost of [5_000n, 10_000n]) yield { data: `at ${cost}`, cost }
+            yield { data: 'at 5000', cost: 5_000n }
+            await afterFirst
+            yield { data: 'at 10000', cost: 10_000n }
           })(),
         )
       }
@@ -91,6 +95,22 @@ test('mppx’s own client pays our route', async () => {
   expect(mined.status).toBe('success')
   expect(await earned()).toBe(before + price)
   expect(works).toBe(worked + 1)
+})
+
+test('a 402 offers what mppx’s own client says that it takes, and nothing else', async () => {
+  const both = fixture.paywall({ schemes: [drainSession(), evmCharge(cheapGas)] })
+  await both.ready()
+  const seen: unknown[] = []
+  const shop = await serve(async (request) => {
+    const response = await both.handle(request, price, () => new Response('work'))
+    const challenges = response.status === 402 ? Challenge.fromResponseList(response) : []
+    seen.push([request.headers.get('Accept-Payment'), ...challenges.map(({ method }) => method)])
+    return response
+  })
+  expect((await stockClient().fetch(shop.origin)).status).toBe(200)
+  await fetch(shop.origin)
+  expect(seen).toEqual([['evm/charge', 'evm'], ['evm/charge'], [null, 'drain', 'evm']])
+  await shop.close()
 })
 
 test('challenges are another each time, and good for their price and server only', async () => {
@@ -179,6 +199,7 @@ test('a payer whose money is gone after the work gets no answer, from any adapte
       whileWorking = async () => {}
       expect(response.status).toBe(402)
       expect(response.headers.get('Payment-Receipt')).toBeNull()
+      expect(response.headers.get('WWW-Authenticate')).toMatch(/^Payment .*method="evm"/)
       expect(await response.json()).toMatchObject({ type: expect.stringContaining('payment-insufficient') })
       await move(fixture.stranger, thief.address)
       // It was worked for, and is over.
@@ -192,9 +213,24 @@ test('a payer whose money is gone after the work gets no answer, from any adapte
 
 test('a stream is paid whole before its first event, and its end tells the receipt', async () => {
   const before = await earned()
+  let goOn = () => {}
+  afterFirst = new Promise((resolve) => {
+    goOn = resolve
+  })
   const response = await paidWith(await credentialFor('/stream'), '/stream')
   expect(response.status).toBe(200)
-  const text = await response.text()
+  const [reader, decoder] = [response.body?.getReader(), new TextDecoder()]
+  let text = ''
+  const readOn = async () => {
+    const part = await reader?.read()
+    text += decoder.decode(part?.value, { stream: true })
+    return part?.done === false
+  }
+  while (!text.includes('at 5000')) expect(await readOn()).toBe(true)
+  expect(text).not.toContain('at 10000')
+  expect(await earned()).toBe(before + price)
+  goOn()
+  while (await readOn());
   expect(text).toContain('at 10000')
   expect(text).toMatch(/event: payment-receipt\ndata: .*"method":"evm"/)
   expect(await earned()).toBe(before + price)
@@ -224,6 +260,28 @@ test('our client pays our route, within its limits', async () => {
   expect(await earned()).toBe(before + price)
 })
 
+test('an answer that our client loses it asks for again: one work, paid once', async () => {
+  const [before, worked] = [await earned(), works]
+  const sent: (string | null)[][] = []
+  const client = ourClient({
+    async fetch(input, init) {
+      const response = await fetch(input, init)
+      const headers = new Headers(init?.headers)
+      if (!headers.has('Authorization')) return response
+      sent.push([headers.get('Authorization'), headers.get('Idempotency-Key')])
+      if (sent.length > 1) return response
+      await response.body?.cancel()
+      throw new TypeError('connection reset')
+    },
+  })
+  const response = await client.fetch(server.origin)
+  expect([response.status, await response.text()]).toEqual([200, `work ${worked + 1}`])
+  expect(sent).toEqual([sent[0], sent[0]])
+  expect(works).toBe(worked + 1)
+  expect(await earned()).toBe(before + price)
+  expect(await client.spending()).toMatchObject({ charged: '0.02', signed: '0.02' })
+})
+
 test('mppx’s own server takes charges into our journal: from its client, from ours, never twice', async () => {
   const tokenDomain = { name: 'USD Coin', version: '2' }
   const mppx = MppxServer.create({
@@ -248,6 +306,19 @@ test('mppx’s own server takes charges into our journal: from its client, from 
       [1, 2, 3].map(() => fetch(stock.origin, { headers: { Authorization: credential } })),
     )
     expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 402, 402])
+    expect(await earned()).toBe(before + 3n * price)
+    for (const changed of [{ validAfter: '00' }, { validBefore: '0' }]) {
+      const text = await stockClient().createCredential(await fetch(stock.origin))
+      const parts = Credential.deserialize<{ validBefore: string }>(text)
+      const payload = { ...parts.payload, ...changed }
+      if ('validBefore' in changed) payload.validBefore = `0${parts.payload.validBefore}`
+      const Authorization = Credential.serialize({ ...parts, payload })
+      const refused = await fetch(stock.origin, { headers: { Authorization } })
+      expect([refused.status, await refused.json()]).toMatchObject([402, { title: expect.any(String) }])
+    }
+    // x402 is neither offered nor taken.
+    const asked = await fetch(stock.origin)
+    expect(asked.headers.has('PAYMENT-REQUIRED')).toBe(false)
     expect(await earned()).toBe(before + 3n * price)
   } finally {
     await stock.close()

@@ -1,13 +1,23 @@
-/** mppx's own methods behind our client's limits: its `evm` charge on a real token, and `tempo` up to its signature. */
+/** mppx's own methods behind our client's limits: its `evm` charge on a real token, and `tempo` up to its signature, on anvil's Tempo. */
 import { createDrainClient, type DrainClientOptions, type LimitOptions } from '@drain/consumer'
 import { type LocalChain, startLocalChain } from '@drain/consumer/testing'
 import { UntrustedProviderError } from '@drain/core'
 import { mppxScheme } from '@drain/mpp/client'
-import { Challenge, type Method, Store } from 'mppx'
+import { Challenge, Credential, type Method, Store } from 'mppx'
 import { evm, tempo } from 'mppx/client'
 import { Mppx, evm as serverEvm } from 'mppx/server'
-import { erc20Abi, type Hex, parseAbi } from 'viem'
+import {
+  createClient as createViemClient,
+  decodeFunctionData,
+  erc20Abi,
+  type Hex,
+  http,
+  parseAbi,
+} from 'viem'
+import { Transaction } from 'viem/tempo'
+import { tempo as tempoChain } from 'viem/tempo/chains'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { startAnvil } from '../../consumer/src/testing/anvil.ts'
 import { serve } from '../../consumer/test/serve.ts'
 
 const secretKey = 'a secret of tests, at least 32 bytes'
@@ -15,6 +25,8 @@ const authorization = { name: 'USD Coin', version: '2' }
 const tokenAbi = parseAbi([
   'function transferWithAuthorization(address from, address to, uint256 value, uint256 validAfter, uint256 validBefore, bytes32 nonce, bytes signature)',
 ])
+
+const tempoAbi = parseAbi(['function transferWithMemo(address to, uint256 amount, bytes32 memo)'])
 
 let chain: LocalChain
 let server: Awaited<ReturnType<typeof serve>>
@@ -199,7 +211,7 @@ test('what is not meant, or would be open for long, is no offer', async () => {
   expect(paid()).toHaveLength(1)
 })
 
-test('realms by hand, and domains that the host is in', async () => {
+test('no domain that the host is in, unless it is named', () => {
   const scheme = (realms?: string[]) =>
     mppxScheme(evm.charge({ account: chain.accounts[0] }) as Method.AnyClient, {
       asset: asset(),
@@ -210,21 +222,48 @@ test('realms by hand, and domains that the host is in', async () => {
     return scheme(realms).readOffer(offer({}, { realm }), request as never)?.amount
   }
   expect(read('api.example.com', 'api.example.com')).toBe(10_000n)
-  expect(read('example.com', 'api.example.com')).toBe(10_000n)
-  expect(read('com', 'api.example.com')).toBeUndefined()
-  expect(read('ample.com', 'api.example.com')).toBeUndefined()
+  expect(read('vercel.app', 'evil.vercel.app')).toBeUndefined()
+  expect(read('example.com', 'api.example.com')).toBeUndefined()
+  expect(read('example.com', 'api.example.com', ['example.com'])).toBe(10_000n)
   expect(read('my-fly-app', 'api.example.com')).toBeUndefined()
   expect(read('my-fly-app', 'api.example.com', ['my-fly-app'])).toBe(10_000n)
 })
 
-test('tempo’s charges are under the same limits', async () => {
-  const scheme = mppxScheme(tempo.charge({ account: chain.accounts[0] }) as Method.AnyClient, {
-    asset: asset(),
+// Anvil's Tempo mines no transactions of this kind: it ends with what a server would send.
+test('tempo signs a transfer of what is asked, within the limits', async () => {
+  const anvil = await startAnvil(['--network', 'tempo'])
+  const dollars = { chainId: 31_337, address: '0x20c0000000000000000000000000000000000000' } as const
+  const [payer, shop] = chain.accounts
+  const tempoClient = createViemClient({
+    ...{ account: payer, chain: { ...tempoChain, id: dollars.chainId }, transport: http(anvil.rpcUrl) },
   })
-  instead = () => offer({ amount: '50001' }, { method: 'tempo' })
-  const client = createClient({ schemes: [scheme] })
+  const charge = tempo.charge({ account: payer, getClient: () => tempoClient }) as Method.AnyClient
+  const client = createClient({ schemes: [mppxScheme(charge, { asset: dollars })] })
+  const asking = { currency: dollars.address, methodDetails: { chainId: dollars.chainId } }
+  instead = ({ headers }) =>
+    headers.has('Authorization')
+      ? new Response('a joke')
+      : offer({ amount: '10000', ...asking }, { method: 'tempo' })
+  expect((await client.fetch(url())).status).toBe(200)
+  const [credential = ''] = paid().map(({ headers }) => headers.get('Authorization'))
+  const { payload } = Credential.deserialize<{ type: string; signature: Hex }>(credential as string)
+  expect(payload.type).toBe('transaction')
+  const transaction = Transaction.deserialize(payload.signature as `0x76${string}`)
+  const [call, ...others] = transaction.calls ?? []
+  expect(others).toEqual([])
+  expect(call?.to).toBe(dollars.address)
+  const { args } = decodeFunctionData({ abi: tempoAbi, data: call?.data as Hex })
+  expect(args.slice(0, 2)).toEqual([shop.address, 10_000n])
+  expect(await client.spending()).toMatchObject({ charged: '0.01', today: '0.01' })
+  instead = () => offer({ amount: '50001', ...asking }, { method: 'tempo' })
   await expect(client.fetch(url())).rejects.toMatchObject({ limit: 'perRequest' })
-  expect(seen).toHaveLength(1)
+  expect(paid()).toHaveLength(1)
+  await anvil.close()
+})
+
+test('a session isn’t a charge', () => {
+  const method = { ...tempo.charge({ account: chain.accounts[0] }), intent: 'session' } as Method.AnyClient
+  expect(() => mppxScheme(method, { asset: asset() })).toThrow(/Only charges/)
 })
 
 test('limits count six decimals', () => {

@@ -116,8 +116,8 @@ export function createPayingFetch(options: {
     // Who sends by other means takes channels from here, and nothing else.
     const single = by.fetch ? undefined : schemes.find(response, target)
     const channel = found && 'offer' in found ? found : undefined
-    const listedQuote = channel?.offer.quote
-    if (single && !(listedQuote !== undefined && isWorthChannel(target.url.origin, listedQuote, single))) {
+    const channelQuote = channel?.offer.quote
+    if (single && !(channelQuote !== undefined && isWorthChannel(target.url.origin, channelQuote, single))) {
       await discard(response)
       return schemes.pay(target, single)
     }

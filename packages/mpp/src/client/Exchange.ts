@@ -108,6 +108,6 @@ function headersOf(input: RequestInfo | URL, init: RequestInit | undefined): Hea
   return new Headers(init?.headers ?? (input instanceof Request ? input.headers : undefined))
 }
 
-function urlOf(input: RequestInfo | URL): URL {
+export function urlOf(input: RequestInfo | URL): URL {
   return new URL(input instanceof Request ? input.url : input, globalThis.location?.href)
 }

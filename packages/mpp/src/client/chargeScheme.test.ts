@@ -97,6 +97,7 @@ test('an authorization ends in ten minutes at most, whatever the challenge says'
   ] as const) {
     const challenge = challengeOf({ challenge: { expires } as Changes['challenge'] & object })
     const offer = scheme().readOffer(answerWith(challenge), requestTo('https://api.example/x'))
+    expect(offer?.expires).toBe(now + end * 1_000)
     const { credential } = await pay(offer)
     expect(Number(credential.payload.validBefore)).toBe(now / 1_000 + end)
   }
@@ -151,6 +152,13 @@ test('a challenge that expires between reading and paying is not signed', async 
   )
   clock += 301_000
   await expect(pay(offer)).rejects.toMatchObject({ code: 'payment_rejected' })
+})
+
+test('a domain that the server is in is not it, unless it is named', () => {
+  const request = requestTo('https://evil.vercel.app/x')
+  const answer = answerWith(challengeOf({ challenge: { realm: 'vercel.app' } }))
+  expect(scheme().readOffer(answer, request)).toBeUndefined()
+  expect(scheme({ realms: ['vercel.app'] }).readOffer(answer, request)).toBeDefined()
 })
 
 test('realms by hand, recipients by list, the other header where it is asked for', async () => {

@@ -23,7 +23,7 @@ import { serializeCredential } from '../codec/credential.ts'
 import { parseReceipt, receiptHeader } from '../codec/receipt.ts'
 import { knownUsdc } from '../usdc.ts'
 import { type ChargeRequest, readChargeRequest } from './chargeRequest.ts'
-import { isRealmAround } from './realm.ts'
+import { isRealmOf } from './realm.ts'
 
 export type EvmChargeOptions = {
   /** Who pays: an account with a key. Or pass `walletClient`. */
@@ -38,7 +38,10 @@ export type EvmChargeOptions = {
   maxAmount?: string | undefined
   /** Who may be paid; everybody that the client's limits allow, by default. */
   recipients?: readonly Address[] | undefined
-  /** Realms that are taken beside the origin, host and name of the URL: of servers that call themselves otherwise. */
+  /**
+   * Realms that are taken beside the origin, host and name of the URL, from whatever server: of those that call themselves
+   * otherwise, a domain that they are in, say.
+   */
   realms?: readonly string[] | undefined
   /** Unix milliseconds. */
   now?: (() => number) | undefined
@@ -102,7 +105,7 @@ export function evmCharge(options: EvmChargeOptions): PaymentScheme {
   }
 
   function isMeant({ realm }: Challenge, { url }: ReplayableRequest): boolean {
-    return isRealmAround(realm, url) || realms.includes(realm)
+    return isRealmOf(realm, url) || realms.includes(realm)
   }
 
   function readCharge(challenge: Challenge, request: ReplayableRequest): ChargeRequest | undefined {
@@ -137,9 +140,11 @@ export function evmCharge(options: EvmChargeOptions): PaymentScheme {
   }
 
   function offerOf(challenge: Challenge, { amount, recipient }: ChargeRequest): SchemeOffer {
+    const end = endOf(challenge)
     return {
       amount,
       payee: recipient,
+      ...(end !== undefined && { expires: end * 1_000 }),
       async pay(request, fetch) {
         const { nonce, validBefore } = take(challenge)
         const authorization: Authorization = {

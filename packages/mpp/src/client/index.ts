@@ -1,5 +1,6 @@
-export { amoyUsdc, polygonUsdc, usdcCharge } from './chargeAssets.ts'
+export { amoyUsdc, polygonUsdc } from './chargeAssets.ts'
 export { type EvmChargeOptions, evmCharge } from './chargeScheme.ts'
 export { drainWire } from './drainWire.ts'
 export { type MppxSchemeOptions, mppxScheme } from './mppxScheme.ts'
 export { session } from './session.ts'
+export { type UsdcChargeOptions, usdcCharge } from './usdcCharge.ts'

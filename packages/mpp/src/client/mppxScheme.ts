@@ -3,7 +3,7 @@ import { DrainError } from '@drain/core'
 import { type Method, Challenge as MppxChallenge } from 'mppx'
 import { type Address, isAddress, isAddressEqual } from 'viem'
 import { type Challenge, credentialHeaders, parseChallenges, serializeChallenge } from '../codec/challenge.ts'
-import { isRealmAround } from './realm.ts'
+import { isRealmOf } from './realm.ts'
 import { headerOf } from './sessionOffer.ts'
 
 export type MppxSchemeOptions = {
@@ -11,7 +11,7 @@ export type MppxSchemeOptions = {
   asset: { chainId: number; address: Address; decimals?: number | undefined }
   /** What the method takes beside a challenge, where it takes anything. */
   context?: unknown
-  /** Realms that are accepted beside the server's own host and the domains that it is in. */
+  /** Realms that are taken beside the origin, host and name of the URL, from whatever server; a domain that it is in, say. */
   realms?: readonly string[] | undefined
   /** The clock, in Unix milliseconds. */
   now?: (() => number) | undefined
@@ -33,7 +33,8 @@ const longest = 900_000
  * const asset = { chainId: 4217, address: '0x20c000000000000000000000b9537d11c60e8b50' } as const
  * const client = createDrainClient({ account, chainId: 137, limits, schemes: [mppxScheme(charge, { asset })] })
  * ```
- * @throws {DrainError} `mpp_asset_unsupported`: an asset of other decimals than six.
+ * @throws {DrainError} `mpp_asset_unsupported`: an asset of other decimals than six. `mpp_intent_unsupported`: a method of another
+ * intent than `charge`, whose challenge doesn't say what is paid in the end.
  */
 export function mppxScheme(method: Method.AnyClient, options: MppxSchemeOptions): PaymentScheme {
   const { asset, realms = [], now = Date.now } = options
@@ -47,10 +48,15 @@ export function mppxScheme(method: Method.AnyClient, options: MppxSchemeOptions)
     )
   }
   const name = `${method.name}/${method.intent}`
+  if (method.intent !== 'charge') {
+    throw new DrainError('mpp_intent_unsupported', `Only charges can be paid by a scheme, not ${name}.`, {
+      action: 'Pass a method of the intent charge, such as tempo.charge.',
+    })
+  }
 
   function isMeant({ realm, expires }: Challenge, url: URL): boolean {
     const until = expires === undefined ? Number.NaN : Date.parse(expires)
-    return (realms.includes(realm) || isRealmAround(realm, url)) && until <= now() + longest
+    return (realms.includes(realm) || isRealmOf(realm, url)) && until <= now() + longest
   }
 
   function readChallenge(wire: Challenge, url: URL): SchemeOffer | undefined {
@@ -69,6 +75,7 @@ export function mppxScheme(method: Method.AnyClient, options: MppxSchemeOptions)
     return {
       amount: BigInt(amount),
       payee: recipient,
+      expires: Date.parse(wire.expires as string),
       async pay(request: ReplayableRequest, fetch: typeof globalThis.fetch) {
         const { context } = options
         const parsed = method.context && context !== undefined ? method.context.parse(context) : undefined

@@ -3,6 +3,9 @@ import type { Rejection } from '@drain/core'
 /** More than any problem needs, in bytes. */
 const longest = 16 * 1_024
 
+/** How long a body is waited for, in milliseconds. */
+const patience = 5_000
+
 /** What a refusal's problem details say (RFC 9457): our own code where it has one, else what its type comes to. */
 export async function readProblem(response: Response): Promise<{ code?: unknown; isStale?: boolean }> {
   const problem = await readObject(response)
@@ -36,9 +39,11 @@ const codes: Readonly<Record<string, Rejection.Code>> = {
   'malformed-credential': 'invalid_voucher_format',
 }
 
-/** The body as a JSON object, of bounded size; an empty one where it is none. */
+/** The body as a JSON object, of bounded size and in bounded time; an empty one where it is none. */
 async function readObject(response: Response): Promise<Record<string, unknown>> {
   const reader = response.body?.getReader()
+  // What is being read ends by that.
+  const timer = setTimeout(() => reader?.cancel().catch(() => {}), patience)
   const decoder = new TextDecoder()
   let text = ''
   try {
@@ -51,6 +56,7 @@ async function readObject(response: Response): Promise<Record<string, unknown>> 
   } catch {
     return {}
   } finally {
+    clearTimeout(timer)
     await reader?.cancel().catch(() => {})
     reader?.releaseLock()
   }

@@ -1,13 +1,9 @@
 import type { DrainClient } from '@drain/consumer'
-import { DrainError } from '@drain/core'
 import { Method } from 'mppx'
-import { parseChallenges } from '../codec/challenge.ts'
 import { drainSession, intent, methodName } from '../method/drainSession.ts'
+import { createAskedChallenges } from './askedChallenges.ts'
 import { drainWire } from './drainWire.ts'
-import { type Asked, createExchange, credentialIn, type Exchange } from './Exchange.ts'
-
-/** The most 402s that are remembered while nothing answers them. */
-const mostAsked = 1_000
+import { type Asked, createExchange, credentialIn, type Exchange, urlOf } from './Exchange.ts'
 
 /**
  * The method `drain`, intent `session`, for mppx's own client: it pays from the channels of a {@link DrainClient}, within its
@@ -32,32 +28,8 @@ export function session(
   // As it is now: mppx may replace the global one by a fetch that pays.
   const { fetch: send = globalThis.fetch.bind(globalThis), now = Date.now } = options
   const wire = drainWire({ now })
-  const asked = new Map<string, Asked[]>()
+  const asked = createAskedChallenges<Asked>({ method: methodName, intent, now })
   const exchanges = new Map<string, Exchange>()
-
-  /** Servers may give one challenge to many: whoever answers it first takes the place of one of them. */
-  function remember(one: Asked): void {
-    for (const { id, method, intent: wanted } of parseChallenges(
-      one.response.headers.get('WWW-Authenticate'),
-    )) {
-      if (method !== methodName || wanted !== intent) continue
-      const others = asked.get(id) ?? []
-      asked.delete(id)
-      asked.set(id, [...others.slice(1 - mostAsked), one])
-    }
-    const [oldest] = asked.keys()
-    if (asked.size > mostAsked && oldest !== undefined) asked.delete(oldest)
-  }
-
-  function recall(id: string): Asked {
-    const [one, ...others] = asked.get(id) ?? []
-    if (others.length > 0) asked.set(id, others)
-    else asked.delete(id)
-    if (one) return one
-    throw new DrainError('mpp_fetch_missing', 'This challenge did not come through the method’s own fetch.', {
-      action: 'Create mppx with it: Mppx.create({ methods: [drain], fetch: drain.fetch, polyfill: false }).',
-    })
-  }
 
   const fetch: typeof globalThis.fetch = async (input, init) => {
     const credential = credentialIn(input, init)
@@ -65,13 +37,17 @@ export function session(
     if (exchange) return exchange.send(input, init)
     const again = input instanceof Request && input.body ? input.clone() : input
     const response = await send(input, init)
-    if (response.status === 402) remember({ response: headOf(response), input: again, init })
+    if (response.status === 402) {
+      const kept = await inMemory(again, init?.body)
+      const url = response.url === '' ? urlOf(input) : new URL(response.url)
+      asked.remember(response, url, { response: headOf(response), input: kept.input, init }, kept.bytes)
+    }
     return response
   }
 
   const method = Method.toClient(drainSession, {
     async createCredential({ challenge }) {
-      const exchange = createExchange({ client, wire, send, asked: recall(challenge.id) })
+      const exchange = createExchange({ client, wire, send, asked: asked.recall(challenge) })
       const credential = await exchange.credential
       exchanges.set(credential, exchange)
       exchange.ended.finally(() => exchanges.delete(credential))
@@ -87,4 +63,18 @@ function headOf({ status, headers, url, redirected }: Response): Response {
     url: { value: url },
     redirected: { value: redirected },
   })
+}
+
+/** What was asked, with a body that is read, and how long that is in bytes. What can't be told counts as nothing. */
+async function inMemory(
+  input: RequestInfo | URL,
+  body: BodyInit | null | undefined,
+): Promise<{ input: RequestInfo | URL; bytes: number }> {
+  if (input instanceof Request && input.body && body == null) {
+    const read = await input.arrayBuffer()
+    return { input: new Request(input, { body: read }), bytes: read.byteLength }
+  }
+  if (typeof body === 'string') return { input, bytes: body.length }
+  if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) return { input, bytes: body.byteLength }
+  return { input, bytes: body instanceof Blob ? body.size : 0 }
 }

@@ -55,6 +55,7 @@ export function createChallenges({ secret }: SecretInput, notebook: Pick<Noteboo
   }
 
   function isOurs(challenge: Challenge): boolean {
+    if (isAmbiguous(challenge)) return false
     const text = boundText(challenge)
     const before = known.get(challenge.id)
     if (before !== undefined) return before === text
@@ -93,12 +94,30 @@ export function createChallenges({ secret }: SecretInput, notebook: Pick<Noteboo
       if (challenge.realm !== realmOf(origin)) return invalid('it was made for another realm.')
       // Those that are made here have one.
       const { expires } = challenge
-      if (expires === undefined || Date.parse(expires) <= now) {
+      // Written so that an unreadable end is over.
+      if (expires === undefined || !(Date.parse(expires) > now)) {
         return { problem: 'payment-expired', message: 'The challenge has expired. Answer a fresh one.' }
       }
       return undefined
     },
   }
+}
+
+/** Whether a field has the sign in it that stands between them in what is signed: it could pass for two. */
+function isAmbiguous({
+  realm,
+  method,
+  intent,
+  request,
+  expires,
+  digest,
+  header,
+  opaque,
+}: Challenge): boolean {
+  for (const field of [realm, method, intent, request, expires, digest, header, opaque]) {
+    if (field?.includes('|')) return true
+  }
+  return false
 }
 
 function invalid(reason: string): ChallengeProblem {

@@ -1,12 +1,12 @@
 /** `evm`/`charge` for mppx's own server, cashed by the paywall's account through its journal. */
-import { DrainError } from '@drain/core'
+import { DrainError, InvalidFormatError } from '@drain/core'
 import { PaymentFailedError, type Paywall } from '@drain/provider'
 import { evm } from 'mppx/server'
 import type { Hex } from 'viem'
 import { fromPayload } from '../authorization.ts'
 import { knownUsdc, usdcDecimals } from '../usdc.ts'
 import { type ChargeInput, createCharges } from './charges.ts'
-import { SessionError } from './session.ts'
+import { RefusedError } from './RefusedError.ts'
 
 export type ChargeMethodInput = ChargeInput & {
   paywall: Paywall
@@ -30,7 +30,7 @@ export type ChargeMethodInput = ChargeInput & {
  * @throws {InvalidAmountError}
  */
 export function charge({ paywall, tokenDomain, ...input }: ChargeMethodInput): ReturnType<typeof evm.charge> {
-  const { deployment, provider, config, settler, client, ledger, secp256k1, logger } = paywall
+  const { deployment, provider, config, settler, client, ledger, secp256k1, logger, metrics } = paywall
   const { chainId, token } = deployment
   const named = tokenDomain ?? knownUsdc(chainId, token)
   if (!named) {
@@ -45,8 +45,20 @@ export function charge({ paywall, tokenDomain, ...input }: ChargeMethodInput): R
   const { name, version } = named
   const { account, clock = Date.now } = config
   const channels = { now: paywall.now }
-  const context = { deployment, provider, account, client, ledger, secp256k1, clock, logger, channels }
-  const charges = createCharges({ ...context, transactions: settler.transactions }, input)
+  const context = {
+    deployment,
+    provider,
+    account,
+    client,
+    ledger,
+    secp256k1,
+    clock,
+    logger,
+    metrics,
+    channels,
+  }
+  const { transactions, charges: book } = settler
+  const charges = createCharges({ ...context, transactions, charges: book }, input)
 
   async function take(payload: unknown, quote: bigint): Promise<Hex> {
     await charges.ready()
@@ -57,24 +69,27 @@ export function charge({ paywall, tokenDomain, ...input }: ChargeMethodInput): R
     const begun = await charges.begin(fromPayload(payload), { quote }, (settled) => {
       txHash = settled.txHash
     })
-    if (!begun.ok) throw new SessionError('rejection' in begun ? begun.rejection : unavailable)
+    if (!begun.ok) throw new RefusedError('rejection' in begun ? begun.rejection : unavailable)
     await begun.funds.capture(quote, {})
-    if (!txHash) throw new SessionError(unavailable)
+    if (!txHash) throw new RefusedError(unavailable)
     return txHash
   }
 
-  return evm.charge({
+  const method = evm.charge({
     ...{ currency: token, chainId, decimals: usdcDecimals, recipient: provider },
     authorization: { name, version },
     async settle({ payload, request }) {
       try {
         return { reference: await take(payload, BigInt(request.amount)) }
       } catch (error) {
-        if (error instanceof PaymentFailedError) throw new SessionError(error.rejection)
-        throw error
+        if (error instanceof PaymentFailedError) throw new RefusedError(error.rejection)
+        if (!(error instanceof InvalidFormatError)) throw error
+        throw new RefusedError({ code: 'invalid_voucher_format', message: error.message })
       }
     },
   })
+  // Its own would take x402 too: payments that answer no challenge.
+  return { ...method, transport: undefined }
 }
 
 const unavailable = { code: 'unavailable', message: 'The charge cannot be settled at the moment.' } as const

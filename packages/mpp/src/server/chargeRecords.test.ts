@@ -53,7 +53,7 @@ test('what is settled stays settled, and what failed is not taken again', async 
   await records.fail(charge)
   pass(1_000_000)
   expect(await records.take(charge, by('two'))).toMatchObject({ ok: false, record: { state: 'failed' } })
-  await records.settle(charge, word('9'))
+  await records.settle(charge, word('9'), false)
   await records.fail(charge)
   expect(await records.get(charge)).toMatchObject({ state: 'settled', txHash: word('9') })
 })
@@ -61,21 +61,22 @@ test('what is settled stays settled, and what failed is not taken again', async 
 test('a key is bound to one charge at a time', async () => {
   const { records } = setUp()
   const key = { id: word('2'), fingerprint: word('3') }
+  const other = { ...charge, nonce: word('4') }
   const bound = await Promise.all([
-    records.bindKey(charge.from, key, word('1'), undefined),
-    records.bindKey(charge.from, key, word('4'), undefined),
+    records.bindKey(charge, key, undefined),
+    records.bindKey(other, key, undefined),
   ])
   expect(bound).toEqual([true, false])
   const keyed = await records.keyed(charge.from, key.id)
-  expect(keyed).toEqual({ nonce: word('1'), fingerprint: word('3') })
-  expect(await records.bindKey(charge.from, key, word('4'), keyed)).toBe(true)
+  expect(keyed).toEqual({ nonce: word('1'), fingerprint: word('3'), validBefore: '2000' })
+  expect(await records.bindKey(other, key, keyed)).toBe(true)
 })
 
 test('a day after its end a charge is forgotten, with its answer and its key', async () => {
   const { records, notebook } = setUp()
   const { key } = by('one')
   await records.take(charge, by('one'))
-  await records.bindKey(charge.from, key, charge.nonce, undefined)
+  await records.bindKey(charge, key, undefined)
   await records.beginSending(charge, 'one', '{}', new Uint8Array([1, 2, 3]))
   expect(await records.answer(charge)).toEqual(new Uint8Array([1, 2, 3]))
   expect(await records.prune(charge.validBefore + 86_399n)).toBe(0)
@@ -83,4 +84,24 @@ test('a day after its end a charge is forgotten, with its answer and its key', a
   const left = []
   for await (const note of notebook.read('')) left.push(note.key)
   expect(left).toEqual([])
+})
+
+test('work that comes to nothing leaves nothing behind, and a key that stands for a newer charge stays', async () => {
+  const { records, notebook } = setUp()
+  const { key } = by('one')
+  const newer = { ...charge, nonce: word('4'), validBefore: 50_000n }
+  await records.take(charge, by('one'))
+  await records.bindKey(charge, key, undefined)
+  await records.release(charge, 'one')
+  for await (const note of notebook.read('')) throw new Error(`left: ${note.key}`)
+
+  await records.take(charge, by('one'))
+  await records.bindKey(charge, key, undefined)
+  await records.fail(charge)
+  await records.take(newer, by('two'))
+  await records.bindKey(newer, key, await records.keyed(charge.from, key.id))
+  expect(await records.prune(charge.validBefore + 86_400n)).toBe(1)
+  expect(await records.keyed(charge.from, key.id)).toMatchObject({ nonce: newer.nonce })
+  expect(await records.prune(newer.validBefore + 86_400n)).toBe(1)
+  for await (const note of notebook.read('')) throw new Error(`left: ${note.key}`)
 })

@@ -4,10 +4,9 @@
  * `taken`: work goes on for it; a lease, renewed meanwhile. `sending`: the work is done, and the transfer is on its way, or was about
  * to be. `settled`: the transfer is mined. `failed`: it can't be settled any more. Work that fails gives it back: no record.
  */
-import type { IdempotencyKey, Notebook } from '@drain/provider'
+import { type IdempotencyKey, type Notebook, authorizationName as nameOf } from '@drain/provider'
 import type { Address, Hex } from 'viem'
 import type { Authorization } from '../authorization.ts'
-import { nameOf } from './chargeEvents.ts'
 
 export type ChargeRecord = {
   readonly state: 'taken' | 'sending' | 'settled' | 'failed'
@@ -26,7 +25,12 @@ export type ChargeRecord = {
 }
 
 /** What an `Idempotency-Key` stands for. */
-export type KeyedCharge = { readonly nonce: Hex; readonly fingerprint: Hex }
+export type KeyedCharge = {
+  readonly nonce: Hex
+  readonly fingerprint: Hex
+  /** The authorization's end, Unix seconds: the key matters a day longer. */
+  readonly validBefore: string
+}
 
 export type Taken =
   | { ok: true }
@@ -49,14 +53,23 @@ export type ChargeRecords = {
     payload: string,
     answer: Uint8Array | undefined,
   ): Promise<boolean>
-  settle(authorization: Authorization, txHash: Hex): Promise<void>
+  /** `goesOn`: the answer is a stream, and kept when that ends; until then the lease is to be renewed. */
+  settle(authorization: Authorization, txHash: Hex, goesOn: boolean): Promise<void>
+  /** A settled stream has ended. */
+  finish(authorization: Authorization, answer: Uint8Array | undefined): Promise<void>
   fail(authorization: Authorization): Promise<void>
-  /** The work came to nothing: it may be taken again. */
+  /** The work came to nothing: it may be taken again, and its key used for another. */
   release(authorization: Authorization, owner: string): Promise<void>
+  /** Drops one that was taken and whose lease ran out, so that nothing is sent for it any more. `false`: it isn't so. */
+  revoke(authorization: Pick<Authorization, 'from' | 'nonce'>): Promise<boolean>
   answer(authorization: Pick<Authorization, 'from' | 'nonce'>): Promise<Uint8Array | undefined>
   keyed(from: Address, keyId: Hex): Promise<KeyedCharge | undefined>
   /** Binds a key to an authorization, if it is still bound to `before`. `false`: it isn't. */
-  bindKey(from: Address, key: IdempotencyKey, nonce: Hex, before: KeyedCharge | undefined): Promise<boolean>
+  bindKey(
+    authorization: Pick<Authorization, 'from' | 'nonce' | 'validBefore'>,
+    key: IdempotencyKey,
+    before: KeyedCharge | undefined,
+  ): Promise<boolean>
   /** Drops what ended more than a day before `now` (Unix seconds). Returns how many. */
   prune(now: bigint): Promise<number>
 }
@@ -91,6 +104,20 @@ export function createChargeRecords(notebook: Notebook, token: Address): ChargeR
   }
 
   const isHeldBy = (record: ChargeRecord, owner: string) => record.state === 'taken' && record.owner === owner
+  const isOld = (validBefore: string, now: bigint) => BigInt(validBefore) + keptSeconds <= now
+
+  async function keepAnswer(authorization: Authorization, answer: Uint8Array | undefined): Promise<void> {
+    if (!answer || answer.length > maxAnswerBytes) return
+    const write = Buffer.from(answer).toString('base64')
+    await notebook.write(answerKey(authorization), () => ({ result: undefined, write }))
+  }
+
+  /** Drops a note if it is as it should be. */
+  function drop(key: string, isRight: (text: string) => boolean): Promise<boolean> {
+    return notebook.write(key, (text) =>
+      text !== undefined && isRight(text) ? { result: true, write: null } : { result: false },
+    )
+  }
 
   return {
     take: (authorization, { owner, block, key }) =>
@@ -115,19 +142,25 @@ export function createChargeRecords(notebook: Notebook, token: Address): ChargeR
     },
     renew: (authorization, owner) =>
       change(authorization, (record, now) =>
-        isHeldBy(record, owner) ? { ...record, until: now + leaseMs } : undefined,
+        isHeldBy(record, owner) || (record.state === 'settled' && record.owner === owner)
+          ? { ...record, until: now + leaseMs }
+          : undefined,
       ),
     async beginSending(authorization, owner, payload, answer) {
-      if (answer && answer.length <= maxAnswerBytes) {
-        const write = Buffer.from(answer).toString('base64')
-        await notebook.write(answerKey(authorization), () => ({ result: undefined, write }))
-      }
+      await keepAnswer(authorization, answer)
       return change(authorization, (record) =>
         isHeldBy(record, owner) ? { ...record, state: 'sending', payload } : undefined,
       )
     },
-    async settle(authorization, txHash) {
-      await change(authorization, (record) => ({ ...record, state: 'settled', txHash }))
+    async settle(authorization, txHash, goesOn) {
+      await change(authorization, (record, now) => ({
+        ...record,
+        ...{ state: 'settled', txHash, until: goesOn ? now + leaseMs : 0 },
+      }))
+    },
+    async finish(authorization, answer) {
+      await keepAnswer(authorization, answer)
+      await change(authorization, (record) => ({ ...record, until: 0 }))
     },
     async fail(authorization) {
       await change(authorization, (record) =>
@@ -135,8 +168,19 @@ export function createChargeRecords(notebook: Notebook, token: Address): ChargeR
       )
     },
     async release(authorization, owner) {
-      await change(authorization, (record) => (isHeldBy(record, owner) ? null : undefined))
+      let key: IdempotencyKey | undefined
+      await change(authorization, (record) => {
+        if (!isHeldBy(record, owner)) return undefined
+        key = record.key
+        return null
+      })
+      const { from, nonce } = authorization
+      if (key) await drop(keyKey(from, key.id), (text) => (JSON.parse(text) as KeyedCharge).nonce === nonce)
     },
+    revoke: (authorization) =>
+      change(authorization, ({ state, until }, now) =>
+        state === 'taken' && until <= now ? null : undefined,
+      ),
     async answer(authorization) {
       const text = await read(answerKey(authorization))
       return text === undefined ? undefined : new Uint8Array(Buffer.from(text, 'base64'))
@@ -145,24 +189,24 @@ export function createChargeRecords(notebook: Notebook, token: Address): ChargeR
       const text = await read(keyKey(from, keyId))
       return text === undefined ? undefined : (JSON.parse(text) as KeyedCharge)
     },
-    bindKey: (from, { id, fingerprint }, nonce, before) =>
+    bindKey: ({ from, nonce, validBefore }, { id, fingerprint }, before) =>
       notebook.write(keyKey(from, id), (text) => {
         const bound = text === undefined ? undefined : (JSON.parse(text) as KeyedCharge)
         if (bound?.nonce !== before?.nonce) return { result: false }
-        return { result: true, write: JSON.stringify({ nonce, fingerprint } satisfies KeyedCharge) }
+        const binding: KeyedCharge = { nonce, fingerprint, validBefore: String(validBefore) }
+        return { result: true, write: JSON.stringify(binding) }
       }),
     async prune(now) {
       let dropped = 0
       for await (const { key, text } of notebook.read('charge/')) {
-        const record = decode(text)
-        if (BigInt(record.validBefore) + keptSeconds > now) continue
+        if (!isOld(decode(text).validBefore, now)) continue
         const [from, nonce] = key.split('/').slice(-2) as [Address, Hex]
-        const drop = (other: string) => notebook.write(other, () => ({ result: undefined, write: null }))
-        await drop(answerKey({ from, nonce }))
-        if (record.key) await drop(keyKey(from, record.key.id))
-        await drop(key)
-        dropped += 1
+        await drop(answerKey({ from, nonce }), () => true)
+        if (await drop(key, () => true)) dropped += 1
       }
+      // A key may have come to stand for another charge since.
+      for await (const { key } of notebook.read('charge-key/'))
+        await drop(key, (text) => isOld((JSON.parse(text) as KeyedCharge).validBefore, now))
       return dropped
     },
   }

@@ -34,6 +34,12 @@ export const otherRequest = refuseCharge(
   'This Idempotency-Key was used for another request.',
 )
 
+/** A request under this key was paid for, and nothing is kept that could be given for it. */
+export const answerGone = refuseCharge(
+  'idempotency_mismatch',
+  'The request of this Idempotency-Key was paid for and its answer is not kept. Nothing more is charged under this key.',
+)
+
 /** What the chain or the token had against it. */
 export function refusedBy({ failure, message }: Refusal): RefusedCharge {
   const [code, problem, retryAfterSeconds] = refusals[failure]
@@ -43,6 +49,7 @@ export function refusedBy({ failure, message }: Refusal): RefusedCharge {
 const refusals: Record<ChargeFailure, readonly [Rejection.Code, (ProblemName | undefined)?, number?]> = {
   unavailable: ['unavailable', undefined, 5],
   pending: ['unavailable', undefined, 10],
+  reverted: ['unavailable', undefined, 30],
   gas_price: ['channel_terms', 'verification-failed'],
   expired: ['invalid_signature', 'payment-expired'],
   insufficient_balance: ['insufficient_funds', 'payment-insufficient'],
@@ -53,5 +60,7 @@ const refusals: Record<ChargeFailure, readonly [Rejection.Code, (ProblemName | u
 
 /** Whether the authorization can't be cashed any more, as far as is known. */
 export function isOver({ failure }: Refusal): boolean {
-  return failure !== 'unavailable' && failure !== 'pending' && failure !== 'gas_price'
+  return !passing.has(failure)
 }
+
+const passing = new Set<ChargeFailure>(['unavailable', 'pending', 'reverted', 'gas_price'])

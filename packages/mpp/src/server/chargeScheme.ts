@@ -1,5 +1,5 @@
 /** `evm`/`charge` as a scheme of our paywall: single requests, each paid by an authorization of its own. */
-import { InvalidFormatError } from '@drain/core'
+import { DrainError, InvalidFormatError } from '@drain/core'
 import type { AnswerWriter, Scheme, SchemeContext, SchemeFactory } from '@drain/provider'
 import { getAddress, type Hex } from 'viem'
 import { challengeNonce, fromPayload, type SignedAuthorization } from '../authorization.ts'
@@ -9,7 +9,7 @@ import { readCredential } from '../codec/credential.ts'
 import { type Receipt, receiptHeader, serializeReceipt } from '../codec/receipt.ts'
 import { usdcDecimals } from '../usdc.ts'
 import { type ChallengeProblem, createChallenges, realmOf, type SecretInput } from './challenges.ts'
-import { type ChargeInput, createCharges } from './charges.ts'
+import { type ChargeInput, createCharges, leastLife } from './charges.ts'
 import { refusalAnswer, refuseReading, refuseUnreadable } from './refusals.ts'
 
 export const chargeMethod = 'evm'
@@ -19,7 +19,10 @@ export type EvmChargeInput = ChargeInput &
   SecretInput & {
     /** The header that challenges ask for the credential in. Name the other one where `Authorization` has something else in it. */
     header?: (typeof credentialHeaders)[number] | undefined
-    /** How long a challenge may be answered, in milliseconds. Default 300,000. Clients let their authorizations end with it. */
+    /**
+     * How long a challenge may be answered, in milliseconds, from 120,000 to 3,000,000. Default 300,000. Clients let their
+     * authorizations end with it, and the work must be done by then: else its payer can't be charged.
+     */
     lifeMs?: number | undefined
   }
 
@@ -55,11 +58,18 @@ function createChargeScheme(input: EvmChargeInput, context: SchemeContext): Sche
   const { deployment, ledger, clock, logger } = context
   const { chainId } = deployment
   const { header, lifeMs = 300_000 } = input
+  if (!(lifeMs >= 2 * Number(leastLife) * 1_000 && lifeMs <= 3_000_000)) {
+    const action = 'Use 120,000 to 3,000,000 milliseconds.'
+    throw new DrainError('invalid_limit', `evmCharge.lifeMs is ${lifeMs}.`, { action })
+  }
   const charges = createCharges(context, input)
   const challenges = createChallenges(input, ledger.notebook)
   const currency = getAddress(deployment.token)
   const recipient = getAddress(context.provider)
   const methodDetails = { chainId, credentialTypes: ['authorization'], decimals: usdcDecimals }
+
+  const requestOf = (amount: bigint) =>
+    encodeRequest({ amount: amount.toString(), currency, methodDetails, recipient })
 
   /** Makers of challenges, by price and origin. */
   const offers = new Map<string, (expires: string, opaque: string) => string>()
@@ -71,7 +81,7 @@ function createChargeScheme(input: EvmChargeInput, context: SchemeContext): Sche
     const made = challenges.series({
       ...{ realm: realmOf(origin), method: chargeMethod, intent: chargeIntent },
       ...(header && { header }),
-      request: encodeRequest({ amount: amount.toString(), currency, methodDetails, recipient }),
+      request: requestOf(amount),
     })
     if (offers.size >= remembered) offers.clear()
     offers.set(key, made)
@@ -91,26 +101,35 @@ function createChargeScheme(input: EvmChargeInput, context: SchemeContext): Sche
   }
 
   /** Reads the token. One that isn't what it is known as stops the paywall, one that is out of reach only this scheme. */
-  async function readToken(): Promise<void> {
-    try {
-      await charges.ready()
-    } catch (error) {
-      if (isTokenProblem(error)) throw error
+  function readToken(): Promise<void> {
+    return charges.ready().catch((error) => {
+      if (isTokenProblem(error)) {
+        logger.error('charges are not offered: the token is not what it is known as', {})
+        throw error
+      }
       logger.warn('charges are not offered yet: the token cannot be read', {})
-    }
+    })
+  }
+
+  /** All ways to pay wait for the token, but no longer than this for a node that doesn't answer. */
+  async function awaitToken(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const tooLong = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, tokenWaitMs)
+    })
+    const reading = readToken()
+    reading.catch(() => {})
+    await Promise.race([reading, tooLong]).finally(() => clearTimeout(timer))
   }
 
   return {
     name: `${chargeMethod}/${chargeIntent}`,
     async ready() {
-      await Promise.all([challenges.ready(), readToken()])
+      await Promise.all([challenges.ready(), awaitToken()])
     },
     offer({ origin, quote }) {
-      if (!charges.domain) {
-        charges.ready().catch(() => {})
-        return undefined
-      }
-      return quote.most >= charges.minimum ? makeOffer(origin, quote.most) : undefined
+      const { minimum } = charges
+      return minimum !== undefined && quote.most >= minimum ? makeOffer(origin, quote.most) : undefined
     },
     read(request, origin) {
       const read = readCredential(request)
@@ -119,6 +138,9 @@ function createChargeScheme(input: EvmChargeInput, context: SchemeContext): Sche
       const { challenge, payload, source } = read.credential
       if (challenge.method !== chargeMethod || challenge.intent !== chargeIntent) return undefined
       const writer = new ChargeWriter(challenge.id, chainId, clock)
+      // It has no body to pay for, and what is charged can't be told before.
+      if (request.method === 'HEAD')
+        return refuseReading({ code: 'voucher_required', message: 'A HEAD takes no charges.' }, writer)
       let authorization: SignedAuthorization
       try {
         authorization = fromPayload(payload)
@@ -132,15 +154,19 @@ function createChargeScheme(input: EvmChargeInput, context: SchemeContext): Sche
         judgeNonce(challenge, authorization) ??
         judgeSource(source, chainId, authorization)
       if (misfit) return refuseReading({ code: 'voucher_required', ...misfit }, writer)
+      const judgePrice = (quote: bigint) => (requestOf(quote) === challenge.request ? undefined : otherPrice)
       return {
         ok: true,
         instrument: {
           kind: 'funds',
           writer,
-          async begin({ quote, key }) {
-            // Made here for another price.
-            if (requestOf(quote) !== challenge.request) return otherPrice
-            return charges.begin(authorization, { quote, key }, ({ txHash }) => {
+          async check(quote) {
+            return judgePrice(quote) ?? charges.judge(authorization, quote)
+          },
+          async begin({ quote, key, asker: { remoteAddress } }) {
+            const misfit = judgePrice(quote)
+            if (misfit) return misfit
+            return charges.begin(authorization, { quote, key, remoteAddress }, ({ txHash }) => {
               writer.txHash = txHash
             })
           },
@@ -149,6 +175,8 @@ function createChargeScheme(input: EvmChargeInput, context: SchemeContext): Sche
     },
   }
 }
+
+const tokenWaitMs = 3_000
 
 /** The most amounts whose requests are kept. */
 const remembered = 1_024
@@ -212,7 +240,9 @@ class ChargeWriter implements AnswerWriter {
   }
 
   refuse(rejection: Parameters<AnswerWriter['refuse']>[0]): ReturnType<AnswerWriter['refuse']> {
-    return refusalAnswer(rejection, { challengeId: this.#challengeId })
+    const { headers, ...told } = refusalAnswer(rejection, { challengeId: this.#challengeId })
+    // Of a request that was paid before, and whose answer is not kept.
+    return { ...told, headers: { ...headers, ...this.receipt() } }
   }
 
   /** Work that came to nothing was not charged. */

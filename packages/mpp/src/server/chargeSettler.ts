@@ -3,10 +3,9 @@
  * died is sent by the next one, and never twice.
  */
 import { ContractError, type Deployment, DrainError, Usdc } from '@drain/core'
-import type { JournalEntry, Transactions } from '@drain/provider'
+import { hasPaid, type JournalEntry, authorizationName as nameOf, type Transactions } from '@drain/provider'
 import type { Account, PublicClient } from 'viem'
 import type { Authorization, SignedAuthorization } from '../authorization.ts'
-import { hasPaid, nameOf } from './chargeEvents.ts'
 import { tokenAbi } from './chargeToken.ts'
 
 /** Why an authorization isn't taken, or could not be cashed. */
@@ -21,16 +20,15 @@ export type ChargeFailure =
   | 'refused'
   /** Sent, and not known to be mined. */
   | 'pending'
+  /** Mined and failed, but a reorganisation may still undo that: then it is sent again. */
+  | 'reverted'
 
 export type Refusal = { ok: false; failure: ChargeFailure; message: string }
 export type Settled = { ok: true; txHash: `0x${string}` }
 
 export type ChargeSettler = {
-  /**
-   * Whether the token would take it now, and the newest block before that.
-   * @param held Base units that other charges of the same payer, at work, will take.
-   */
-  check(authorization: SignedAuthorization, held?: bigint): Promise<{ ok: true; block: bigint } | Refusal>
+  /** Whether the token would take it now, the newest block before that, and what the payer holds, base units. */
+  check(authorization: SignedAuthorization): Promise<{ ok: true; block: bigint; balance: bigint } | Refusal>
   /**
    * Cashes it, and returns once that is mined and its events say so. Called again for the same, it goes on with what is on its way.
    * @param block One in which it wasn't used yet.
@@ -64,11 +62,13 @@ export type ChargeSettlerOptions = {
   maxGasPrice: bigint
   contractWallets: boolean
   patienceMs?: number | undefined
+  /** Told what a node, or something else, has failed with. */
+  failed(error: unknown): void
 }
 
 export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettler {
   const { deployment, account, client, transactions, now, nativePrice, gasFactor, minAmount } = options
-  const { maxGas, maxGasPrice, contractWallets, patienceMs } = options
+  const { maxGas, maxGasPrice, contractWallets, patienceMs, failed } = options
   const { token } = deployment
   const running = new Map<string, Promise<Settled | Refusal>>()
   let gasPrice = 0n
@@ -87,10 +87,12 @@ export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettle
     const needed = gasFactor * inUsdc(typicalGas * price, nativePrice)
     return needed > minAmount ? needed : minAmount
   }
+  let minimum = minimumAt(gasPrice)
 
   async function readPrice(): Promise<void> {
     const { maxFeePerGas } = await client.estimateFeesPerGas()
     gasPrice = maxFeePerGas
+    minimum = minimumAt(gasPrice)
     pricedAt = performance.now()
   }
 
@@ -104,7 +106,6 @@ export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettle
 
   function tooDear(value: bigint): Refusal | undefined {
     if (gasPrice > maxGasPrice) return gasTooDear
-    const minimum = minimumAt(gasPrice)
     if (value >= minimum) return undefined
     return refuse(
       'gas_price',
@@ -119,7 +120,7 @@ export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettle
     return client.readContract({ ...call, args: [from, nonce] })
   }
 
-  async function check(authorization: SignedAuthorization, held: bigint) {
+  async function check(authorization: SignedAuthorization) {
     const { from, value } = authorization
     const [code, block, coins, balance] = await Promise.all([
       contractWallets ? undefined : client.getCode({ address: from }),
@@ -134,13 +135,13 @@ export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettle
     // A transfer that waits for gas would take the money for an answer that nobody got.
     if (coins < 2n * typicalGas * gasPrice)
       return refuse('unavailable', 'Charges cannot be settled at the moment.')
-    if (balance < held + value) return tooPoor
+    if (balance < value) return tooPoor
     try {
       await client.simulateContract({ ...callOf(authorization), account })
     } catch (error) {
       return explain(error)
     }
-    return { ok: true, block } as const
+    return { ok: true, block, balance } as const
   }
 
   /** What a revert of the token means. @throws what is none */
@@ -216,26 +217,34 @@ export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettle
     if (!receipt && entry.state !== 'replaced') return unproven
     const paid = await findPaid(authorization, block)
     if (paid) return paid
+    if (entry.state === 'mined') return reverted
     if (await isUsed(authorization))
       return refuse('used', 'The authorization was used for something else, or canceled.')
     return refuse('refused', 'The transfer was mined and failed. Nothing was taken.')
   }
 
   return {
-    check: (authorization, held = 0n) => check(authorization, held).catch(outOfReach),
+    check: (authorization) =>
+      check(authorization).catch((error) => {
+        failed(error)
+        return outOfReach
+      }),
     settle(authorization, block) {
       const name = nameOf(token, authorization)
       const settling =
         running.get(name) ??
         settleOnce(authorization, block)
-          .catch(unknown)
+          .catch((error) => {
+            failed(error)
+            return unknown
+          })
           .finally(() => running.delete(name))
       running.set(name, settling)
       return settling
     },
     refresh,
     get minimum() {
-      return minimumAt(gasPrice)
+      return minimum
     },
   }
 }
@@ -252,16 +261,20 @@ function refuse(failure: ChargeFailure, message: string): Refusal {
 
 const gasTooDear = refuse('gas_price', 'Gas is too expensive for charges at the moment.')
 
-const tooPoor = refuse('insufficient_balance', 'The payer holds less USDC than this and its other charges.')
+export const tooPoor = refuse(
+  'insufficient_balance',
+  'The payer holds less USDC than this and its other charges.',
+)
 
 const unproven = refuse('pending', 'The transfer was sent and is not known to be mined yet.')
 
-/** Nothing was sent. Messages of others may carry the node's URL. */
-function outOfReach(): Refusal {
-  return refuse('unavailable', 'The chain cannot be read at the moment.')
-}
+const reverted = refuse(
+  'reverted',
+  'The transfer was mined and failed. Whether it stays so is not known yet.',
+)
+
+/** Nothing was sent. */
+const outOfReach = refuse('unavailable', 'The chain cannot be read at the moment.')
 
 /** Something may have been sent. */
-function unknown(): Refusal {
-  return refuse('pending', 'Whether the transfer was sent is not known at the moment.')
-}
+export const unknown = refuse('pending', 'Whether the transfer was sent is not known at the moment.')

@@ -1,19 +1,19 @@
 /** The token that charges are paid in, as it says itself what it is. */
 import { type Deployment, DrainError } from '@drain/core'
+import { authorizationAbi } from '@drain/provider'
 import { domainSeparator, type PublicClient, parseAbi } from 'viem'
 import type { TokenDomain } from '../authorization.ts'
 import { knownUsdc } from '../usdc.ts'
 
-export const tokenAbi = parseAbi([
-  'function name() view returns (string)',
-  'function version() view returns (string)',
-  'function DOMAIN_SEPARATOR() view returns (bytes32)',
-  'function balanceOf(address account) view returns (uint256)',
-  'function authorizationState(address authorizer, bytes32 nonce) view returns (bool)',
-  'function transferWithAuthorization(address from, address to, uint256 value, uint256 validAfter, uint256 validBefore, bytes32 nonce, bytes signature)',
-  'event AuthorizationUsed(address indexed authorizer, bytes32 indexed nonce)',
-  'event Transfer(address indexed from, address indexed to, uint256 value)',
-])
+export const tokenAbi = [
+  ...authorizationAbi,
+  ...parseAbi([
+    'function name() view returns (string)',
+    'function version() view returns (string)',
+    'function DOMAIN_SEPARATOR() view returns (bytes32)',
+    'function balanceOf(address account) view returns (uint256)',
+  ]),
+] as const
 
 /**
  * Reads the domain that the token checks signatures in, and compares it with what is known of it: consumers sign by the name that

@@ -2,7 +2,7 @@
  * Charges without a channel: each request is paid by an authorization of its own, which is taken before the work, and cashed after it
  * and before the first byte of the answer. The value is fixed when it is signed, so the whole quote is charged.
  */
-import { type Headers, InvalidFormatError, Signature, Usdc } from '@drain/core'
+import { DrainError, type Headers, InvalidFormatError, Signature, Usdc } from '@drain/core'
 import {
   type CaptureResult,
   type ChannelState,
@@ -21,9 +21,9 @@ import {
   toPayload,
 } from '../authorization.ts'
 import { type ChargeBudgetInput, createChargeBudget } from './chargeBudget.ts'
-import { createHoldings, type Hold } from './chargeHoldings.ts'
 import { type ChargeRecord, createChargeRecords } from './chargeRecords.ts'
 import {
+  answerGone,
   inFlight,
   isOver,
   otherRequest,
@@ -32,7 +32,7 @@ import {
   refusedBy,
   usedBefore,
 } from './chargeRejections.ts'
-import { createChargeSettler, type Settled } from './chargeSettler.ts'
+import { createChargeSettler, type Settled, tooPoor, unknown } from './chargeSettler.ts'
 import { readTokenDomain } from './chargeToken.ts'
 
 /** Turns charges on. */
@@ -58,7 +58,16 @@ export type ChargeInput = ChargeBudgetInput & {
 
 export type ChargeContext = Pick<
   SchemeContext,
-  'deployment' | 'provider' | 'account' | 'client' | 'ledger' | 'transactions' | 'secp256k1' | 'clock'
+  | 'deployment'
+  | 'provider'
+  | 'account'
+  | 'client'
+  | 'ledger'
+  | 'transactions'
+  | 'charges'
+  | 'secp256k1'
+  | 'metrics'
+  | 'clock'
 > & {
   channels: Pick<SchemeContext['channels'], 'now'>
   logger: Pick<SchemeContext['logger'], 'info' | 'warn'>
@@ -67,32 +76,44 @@ export type ChargeContext = Pick<
 export type Charges = {
   /** Reads the token's domain. Until then nothing is offered. @throws {DrainError} `token_domain`, `chain_unavailable` */
   ready(): Promise<void>
+  /** What is wrong with an authorization by itself, if anything. @throws as `ready` */
+  judge(authorization: SignedAuthorization, quote: bigint): Promise<RefusedCharge | undefined>
   /** The token's domain, once it is known. */
   readonly domain: TokenDomain | undefined
-  /** The least that is charged at the moment, base units. */
-  readonly minimum: bigint
+  /**
+   * The least that is charged at the moment, base units; `undefined` while nothing is. The node is asked for it now and then, and
+   * nobody waits for that.
+   */
+  readonly minimum: bigint | undefined
   /** Takes an authorization for `quote` (base units), durably. `settled` is told the transaction of what is given again. */
   begin(
     authorization: SignedAuthorization,
-    ask: { quote: bigint; key?: IdempotencyKey | undefined },
+    ask: { quote: bigint; key?: IdempotencyKey | undefined; remoteAddress?: string | undefined },
     onSettled?: (settled: Settled) => void,
   ): Promise<FundsBegun>
 }
 
 /** How far ahead an authorization may end, in seconds: its record is kept until then. */
 const maxAhead = 3_600n
-const skewSeconds = 10n
+/**
+ * How long one must still be good when it is taken, in seconds: it is sent after the work, and a payer that lets it end meanwhile has
+ * the work for nothing.
+ */
+export const leastLife = 60n
+/** How often the node is asked for what offers need, while it doesn't answer. */
+const askAgainMs = 3_000
+/** When what could not be written down after a transfer was mined is tried again, in milliseconds. */
+const writeAgainMs = [1_000, 10_000, 60_000]
 const pruneMs = 3_600_000
 
 /** @throws {InvalidAmountError | DrainError} `invalid_limit` */
 export function createCharges(context: ChargeContext, input: ChargeInput): Charges {
-  const { deployment, client, ledger, channels, secp256k1, logger, clock } = context
+  const { deployment, client, ledger, channels, secp256k1, metrics, logger, clock } = context
   const { token, chainId } = deployment
   const { contractWallets = false } = input
   const provider = context.provider.toLowerCase()
   const records = createChargeRecords(ledger.notebook, token)
-  const budget = createChargeBudget(input, clock)
-  const holdings = createHoldings()
+  const budget = createChargeBudget(input, clock, ledger.notebook)
   const settler = createChargeSettler({
     ...{ deployment, client, contractWallets },
     account: context.account,
@@ -104,10 +125,18 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     maxGas: input.maxGas ?? 150_000n,
     maxGasPrice: input.maxGasPrice ?? 500_000_000_000n,
     patienceMs: input.patienceMs,
+    failed: (error) => tellFailure('the chain could not be asked about a charge', error),
   })
   let domain: TokenDomain | undefined
   let reading: Promise<void> | undefined
+  let preparedAt = Number.NEGATIVE_INFINITY
   let prunedAt = Number.NEGATIVE_INFINITY
+
+  /** Messages of others may carry the node's URL. */
+  function tellFailure(what: string, error: unknown): void {
+    const code = error instanceof DrainError ? error.code : error instanceof Error ? error.name : 'unknown'
+    logger.warn(what, { code })
+  }
 
   async function read(): Promise<void> {
     const [found] = await Promise.all([readTokenDomain(client, deployment), settler.refresh()])
@@ -122,22 +151,35 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     return reading
   }
 
-  /** What is wrong with an authorization by itself, and by the clock. */
-  function judge(
+  /** Asks for what offers need, now and then; old prices only make an offer that is refused later. */
+  function prepare(): void {
+    if (performance.now() - preparedAt < askAgainMs) return
+    preparedAt = performance.now()
+    Promise.all([ready(), settler.refresh()]).catch(() => {})
+  }
+
+  /** What is wrong with an authorization by itself. */
+  async function judge(
     authorization: SignedAuthorization,
     quote: bigint,
-    domain: TokenDomain,
-  ): RefusedCharge | undefined {
-    const { to, value, validAfter, validBefore } = authorization
+  ): Promise<RefusedCharge | undefined> {
+    await ready()
+    const { to, value } = authorization
     if (to !== provider)
       return refuseCharge('wrong_provider', `Only charges to ${provider} are taken.`, 'verification-failed')
     if (value !== quote || value === 0n) {
       const message = `The authorization is for ${Usdc.display(value)}, this request costs ${Usdc.display(quote)}.`
       return refuseCharge('insufficient_funds', message, 'verification-failed')
     }
+    // Wallets with code have signatures that only the token can judge.
+    return contractWallets || isSigned(authorization, domain as TokenDomain) ? undefined : notSigned
+  }
+
+  /** What is wrong with it by the clock. */
+  function judgeLife({ validAfter, validBefore }: SignedAuthorization): RefusedCharge | undefined {
     const now = channels.now()
-    if (validBefore <= now + skewSeconds) {
-      const message = 'The authorization has expired, or does so before it can be mined.'
+    if (validBefore < now + leastLife) {
+      const message = `The authorization has expired, or ends within ${leastLife} s. Answer a fresh challenge.`
       return refuseCharge('invalid_signature', message, 'payment-expired')
     }
     if (validBefore > now + maxAhead) {
@@ -146,8 +188,7 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     }
     if (validAfter >= now)
       return refuseCharge('invalid_signature', 'The authorization is not valid yet.', 'verification-failed')
-    // Wallets with code have signatures that only the token can judge.
-    return contractWallets || isSigned(authorization, domain) ? undefined : notSigned
+    return undefined
   }
 
   /** Whether the payer's own key made the signature, as the token checks it for accounts without code. */
@@ -177,21 +218,48 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     }
   }
 
-  /** Cashes what work was done for, and writes down what came of it. */
+  /** Writes what the answer doesn't depend on: what fails is tried again, while nobody waits for it. */
+  async function note(what: string, write: () => Promise<unknown>, attempt = 0): Promise<void> {
+    try {
+      await write()
+    } catch (error) {
+      tellFailure(what, error)
+      const delay = writeAgainMs[attempt]
+      if (delay !== undefined) setTimeout(() => void note(what, write, attempt + 1), delay).unref?.()
+    }
+  }
+
+  /** Cashes what work was done for, and writes down what came of it. `goesOn`: the answer is a stream that goes on. */
   async function cash(
     authorization: SignedAuthorization,
-    block: bigint,
+    { block, goesOn = false }: { block: bigint; goesOn?: boolean },
   ): Promise<Settled | (RefusedCharge & { isOver: boolean })> {
     const settled = await settler.settle(authorization, block)
     const { from, value } = authorization
     if (settled.ok) {
-      await records.settle(authorization, settled.txHash)
+      const { txHash } = settled
+      // Before anything is given for it. But it is paid: whatever fails here, the answer is given.
+      await note('that a charge is answered is not written down', () =>
+        context.charges.give(authorization, txHash),
+      )
+      await note('that a charge is settled is not written down', () =>
+        records.settle(authorization, txHash, goesOn),
+      )
+      await note('a settled charge was not counted', () => budget.end(authorization, 'settled'))
+      metrics.charges('settled', value)
       logger.info('charged', { from, amount: Usdc.display(value), txHash: settled.txHash })
       return settled
     }
     logger.warn('a charge was not settled', { from, failure: settled.failure })
-    if (isOver(settled)) await records.fail(authorization)
-    return { ...refusedBy(settled), isOver: isOver(settled) }
+    const over = isOver(settled)
+    const hasFailed = over || settled.failure === 'reverted'
+    if (!hasFailed) metrics.charges('pending')
+    else
+      await note('a failed charge was not counted', async () => {
+        if (await budget.end(authorization, 'failed')) metrics.charges('failed')
+      })
+    if (over) await records.fail(authorization)
+    return { ...refusedBy(settled), isOver: over }
   }
 
   /** What a record says to a request that comes with its authorization, or under its key. `undefined`: it is in nobody's way. */
@@ -201,19 +269,24 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     record: ChargeRecord,
     onSettled: (settled: Settled) => void,
   ): Promise<FundsBegun | undefined> {
-    if (record.state === 'taken') return record.until > clock() ? inFlight : undefined
+    const charge = { from: current.from, nonce }
+    if (record.state === 'taken') {
+      if (record.until > clock()) return inFlight
+      // Whoever has let it lapse must not come and charge for the same request beside another.
+      if (nonce !== current.nonce && !(await records.revoke(charge))) return inFlight
+      return undefined
+    }
     if (record.state === 'failed') return undefined
     if (!mayHave(current, record)) return notSigned
-    const charge = { from: current.from, nonce }
     let { txHash } = record
     if (record.state === 'sending') {
-      const cashed = await cash(readPayload(record), BigInt(record.block))
+      const cashed = await cash(authorizationIn(record), { block: BigInt(record.block) })
       if (!cashed.ok) return cashed.isOver ? undefined : cashed
       txHash = cashed.txHash
     }
-    const outcome = await records.answer(charge)
-    if (!outcome) return undefined
     if (txHash) onSettled({ ok: true, txHash })
+    const outcome = await records.answer(charge)
+    if (!outcome) return record.state === 'settled' && record.until > clock() ? inFlight : answerGone
     const account = chargedOf(accountOf(current))
     const { channelId, charged } = account
     const costs: Headers.Costs = { channelId, cost: 0n, total: charged, remaining: 0n }
@@ -222,13 +295,16 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
 
   async function begin(
     authorization: SignedAuthorization,
-    { quote, key }: { quote: bigint; key?: IdempotencyKey | undefined },
+    {
+      quote,
+      key,
+      remoteAddress,
+    }: { quote: bigint; key?: IdempotencyKey | undefined; remoteAddress?: string | undefined },
     onSettled: (settled: Settled) => void = () => {},
   ): Promise<FundsBegun> {
-    await ready()
-    const misfit = judge(authorization, quote, domain as TokenDomain)
+    const misfit = await judge(authorization, quote)
     if (misfit) return misfit
-    const { from, nonce } = authorization
+    const { from } = authorization
     const keyed = key && (await records.keyed(from, key.id))
     if (key && keyed) {
       const record = await records.get({ from, nonce: keyed.nonce })
@@ -237,50 +313,54 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     }
     const known = await records.get(authorization)
     if (known && !(known.state === 'taken' && known.until <= clock())) return usedBefore
-    if (!budget.take(from)) {
-      const message = 'Too many charges at the moment: pay from a channel, or later.'
-      return refuseCharge('rate_limited', message, undefined, 60)
-    }
-    const hold = holdings.hold(authorization)
+    const refused = judgeLife(authorization) ?? (await budget.ask(authorization, remoteAddress))
+    if (refused) return refused
+    const checked = await settler.check(authorization)
+    if (!checked.ok) return refusedBy(checked)
+    const { block, balance } = checked
+    const place = await budget.enter(authorization, balance)
+    if (place === 'poor') return refusedBy(tooPoor)
+    if (!place.ok) return place
+    let isTaken = false
     try {
-      const checked = await settler.check(authorization, hold.others)
-      if (!checked.ok) return refusedBy(checked)
-      const { block } = checked
       const owner = crypto.randomUUID()
-      const taken = await records.take(authorization, { owner, block, key })
-      if (!taken.ok) return usedBefore
-      if (key && !(await records.bindKey(from, key, nonce, keyed))) {
+      // Where another copy of it was faster, the place is that one's.
+      if (!(await records.take(authorization, { owner, block, key })).ok) return usedBefore
+      if (key && !(await records.bindKey(authorization, key, keyed))) {
         await records.release(authorization, owner)
+        await budget.end(authorization, 'released')
         return inFlight
       }
       prune()
-      hold.keep()
-      return { ok: true, funds: fundsOf(authorization, { owner, block, hold, onSettled }) }
+      isTaken = true
+      return { ok: true, funds: fundsOf(authorization, { owner, block, leave: place.leave, onSettled }) }
     } finally {
-      hold.endUnlessKept()
+      if (!isTaken) place.leave()
     }
   }
 
   function fundsOf(
     authorization: SignedAuthorization,
-    taken: { owner: string; block: bigint; hold: Hold; onSettled: (settled: Settled) => void },
+    taken: { owner: string; block: bigint; leave: () => void; onSettled: (settled: Settled) => void },
   ): Funds {
-    const { owner, block, hold, onSettled } = taken
+    const { owner, block, leave, onSettled } = taken
     const { from, value } = authorization
     const account = accountOf(authorization)
     const charged = chargedOf(account)
     const released: ChannelState = { ...account, reserved: 0n }
     let state: 'taken' | 'settled' | 'ended' = 'taken'
 
-    async function settle(outcome: Uint8Array | undefined): Promise<void> {
+    async function settle(outcome: Uint8Array | undefined, goesOn: boolean): Promise<void> {
       const payload = JSON.stringify(toPayload(authorization))
+      await context.charges.expect({ ...authorization, block })
       if (!(await records.beginSending(authorization, owner, payload, outcome)))
         throw new PaymentFailedError(usedBefore.rejection)
-      const cashed = await cash(authorization, block)
-      if (!cashed.ok) {
-        if (cashed.isOver) budget.failed(from)
-        throw new PaymentFailedError(cashed.rejection)
-      }
+      const cashed = await cash(authorization, { block, goesOn }).catch((error) => {
+        // The store failed, and the transfer may be mined: nobody may say that it isn't.
+        tellFailure('whether a charge was settled is not written down', error)
+        return { ...refusedBy(unknown), isOver: false }
+      })
+      if (!cashed.ok) throw new PaymentFailedError(cashed.rejection)
       state = 'settled'
       onSettled(cashed)
     }
@@ -293,10 +373,14 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
       if (state === 'taken' && cost > 0n) {
         // Whatever comes of it: it is not tried twice.
         state = 'ended'
-        await settle(outcome).finally(hold.end)
+        await settle(outcome, !final).finally(leave)
+      } else if (state === 'settled' && final) {
+        await note('the answer to a charge is not kept', () => records.finish(authorization, outcome))
       } else if (state === 'taken' && final) {
         state = 'ended'
-        await records.release(authorization, owner).finally(hold.end)
+        await records.release(authorization, owner).finally(leave)
+        await note('a place was not given back', () => budget.end(authorization, 'released'))
+        metrics.charges('released')
         return { ok: true, captured: 0n, held: 0n, state: released }
       }
       if (!final) return { ok: true, captured: cost, held: value - cost, state: account }
@@ -308,25 +392,29 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
       account,
       consumer: from,
       capture,
-      renew: () => (state === 'taken' ? records.renew(authorization, owner) : Promise.resolve(true)),
+      // What is paid is worked for to its end.
+      renew: async () =>
+        state === 'ended' || (await records.renew(authorization, owner)) || state === 'settled',
     }
   }
 
   function prune(): void {
     if (performance.now() - prunedAt < pruneMs) return
     prunedAt = performance.now()
-    records.prune(channels.now()).catch(() => logger.warn('old charges could not be forgotten', {}))
+    Promise.all([records.prune(channels.now()), budget.prune()]).catch(() =>
+      logger.warn('old charges could not be forgotten', {}),
+    )
   }
 
   return {
     ready,
+    judge,
     get domain() {
       return domain
     },
     get minimum() {
-      // Old prices only make an offer that is refused later.
-      settler.refresh().catch(() => {})
-      return settler.minimum
+      prepare()
+      return domain && settler.minimum
     },
     begin,
   }
@@ -338,7 +426,7 @@ function chargedOf(account: ChannelState): ChannelState {
   return { ...account, reserved: 0n, charged: account.deposit, requests: 1n }
 }
 
-function readPayload({ payload }: ChargeRecord): SignedAuthorization {
+function authorizationIn({ payload }: ChargeRecord): SignedAuthorization {
   if (payload === undefined) throw new InvalidFormatError('charge record', 'it has no authorization')
   return fromPayload(JSON.parse(payload))
 }

@@ -1,6 +1,6 @@
 /** Channels that are opened with the first credential: the provider sends the consumer's authorization. */
 import { Channel, GaslessOpen, type Rejection, Usdc, type Voucher } from '@drain/core'
-import { type Refusal, type RelayCode, type SchemeContext, verifyVoucher } from '@drain/provider'
+import { type Asker, type Refusal, type RelayCode, type SchemeContext, verifyVoucher } from '@drain/provider'
 import type { Hex } from 'viem'
 import type { ProblemName } from '../method/problems.ts'
 import type { MppRejection } from './refusals.ts'
@@ -24,6 +24,7 @@ export async function relayOpening(
   voucher: Voucher.Voucher,
   opening: GaslessOpen.GaslessOpen,
   quote: bigint,
+  { remoteAddress }: Asker = {},
 ): Promise<{ txHash?: Hex | undefined } | Refusal> {
   const { deployment, provider, domainSeparator, lookUp, secp256k1, relay } = context
   if (!relay)
@@ -43,7 +44,7 @@ export async function relayOpening(
     const message = `Voucher covers ${Usdc.display(voucher.amount)}, this request needs ${Usdc.display(quote)}.`
     return { rejection: { code: 'insufficient_funds', message, ...required, ...cumulative } }
   }
-  const found = await lookUp(id)
+  const found = await lookUp(id, remoteAddress)
   if ('channel' in found || found.rejection.isPassing) return {}
   const relayed = await relay.open(GaslessOpen.toJson(opening))
   if (relayed.ok) return { txHash: relayed.txHash }

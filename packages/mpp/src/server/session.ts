@@ -1,7 +1,7 @@
 /** `drain/session` for mppx's own server: the same ledger, verifier and settlement as our paywall. */
 import { InvalidFormatError, Rejection, Usdc, Voucher, Headers as Wire } from '@drain/core'
 import { closingJson, type Paywall, type RequestHead } from '@drain/provider'
-import { Errors, Method } from 'mppx'
+import { Method } from 'mppx'
 import type { Hex } from 'viem'
 import {
   bindingOf,
@@ -9,11 +9,10 @@ import {
   type SessionRequest,
   type SessionRequestInput,
 } from '../method/drainSession.ts'
-import { type ProblemType, problemOf, problemType } from '../method/problems.ts'
 import { type ReadPayload, readPayload } from '../method/sessionPayload.ts'
 import { type SessionReceipt, sessionReceipt } from '../method/sessionReceipt.ts'
-import { awaitConfirmed, type OpenPatienceInput } from './awaitConfirmed.ts'
-import type { MppRejection } from './refusals.ts'
+import { createAwaitConfirmed, type OpenPatienceInput } from './awaitConfirmed.ts'
+import { RefusedError } from './RefusedError.ts'
 import { relayOpening } from './relayOpening.ts'
 
 /**
@@ -35,6 +34,7 @@ export function session({
 }: { paywall: Paywall } & OpenPatienceInput): Method.Server<typeof drainSession, Defaults> {
   const { deployment, ledger, requests, relay } = paywall
   const { chainId } = deployment
+  const awaitConfirmed = createAwaitConfirmed(paywall, patience)
   /** What a close has come to, until its answer is written. */
   const closings = new WeakMap<object, ReturnType<typeof closingJson>>()
 
@@ -52,7 +52,7 @@ export function session({
 
   async function raise(voucher: Voucher.Voucher): Promise<Told> {
     const raised = await requests.raise(voucher, {})
-    if (!raised.ok) throw new SessionError(raised.rejection)
+    if (!raised.ok) throw new RefusedError(raised.rejection)
     const { channelId, charged, authorized } = raised.state
     return { channelId, cost: 0n, total: charged, authorized }
   }
@@ -62,7 +62,7 @@ export function session({
     credential: object,
   ): Promise<Told> {
     const closed = await requests.close(channelId, { deadline: deadline.toString(), signature }, {})
-    if (!closed.ok) throw new SessionError(closed.rejection)
+    if (!closed.ok) throw new RefusedError(closed.rejection)
     const { finalAmount, txHash } = closed.closing
     closings.set(credential, closingJson(channelId, closed.closing))
     const authorized = (await ledger.get(channelId))?.authorized ?? finalAmount
@@ -92,9 +92,10 @@ export function session({
         if (asked.action === 'open') {
           const { opening } = asked
           const opened = opening && (await relayOpening(paywall, voucher, opening, isWorkless ? 0n : quote))
-          if (opened && 'rejection' in opened) throw new SessionError(opened.rejection)
+          if (opened && 'rejection' in opened) throw new RefusedError(opened.rejection)
           txHash = opened?.txHash
-          await awaitConfirmed(paywall, voucher.channelId, patience)
+          const misfit = await awaitConfirmed(voucher)
+          if (misfit) throw new RefusedError(misfit.rejection)
         }
         const url = captured?.url.href ?? 'http://localhost/'
         told = { ...(await (isWorkless ? raise(voucher) : charge(voucher, quote, { method, url }))), txHash }
@@ -119,31 +120,12 @@ type Defaults = Pick<
 
 type Told = { channelId: Hex; cost: bigint; total: bigint; authorized: bigint; txHash?: Hex | undefined }
 
-/** A refusal, as mppx throws them. */
-export class SessionError extends Errors.PaymentError {
-  override readonly name = 'SessionError'
-  override readonly type: string
-  override readonly title: string
-  override readonly status: number
-  constructor(rejection: MppRejection, type: ProblemType = typeOf(rejection)) {
-    super(rejection.message, { details: { code: rejection.code } })
-    this.type = type.type
-    this.title = type.title
-    this.status = type.status
-  }
-}
-
-function typeOf({ code, problem, isPassing }: MppRejection): ProblemType {
-  if (problem) return problemType(problem)
-  return isPassing ? problemType('payment-action-required') : problemOf(code)
-}
-
 function read(payload: unknown): ReadPayload {
   try {
     return readPayload(payload as Record<string, unknown>)
   } catch (error) {
     if (!(error instanceof InvalidFormatError)) throw error
-    throw new SessionError({ code: 'invalid_voucher_format', message: error.message })
+    throw new RefusedError({ code: 'invalid_voucher_format', message: error.message })
   }
 }
 
@@ -159,5 +141,5 @@ async function errorOf(refused: Extract<Awaited<ReturnType<Paywall['begin']>>, {
   const { error } = (await response.json()) as Rejection.Body
   const code = Rejection.isCode(error.code) ? error.code : 'unavailable'
   const isPassing = code === 'channel_not_found' && response.headers.has('Retry-After')
-  return new SessionError({ code, message: error.message, isPassing })
+  return new RefusedError({ code, message: error.message, isPassing })
 }

@@ -14,7 +14,7 @@ import { decodeRequest } from '../codec/challenge.ts'
 import { readCredential } from '../codec/credential.ts'
 import { bindingOf, intent, methodName, type SessionRequest } from '../method/drainSession.ts'
 import { type ReadPayload, readPayload } from '../method/sessionPayload.ts'
-import { awaitConfirmed, type OpenPatienceInput } from './awaitConfirmed.ts'
+import { createAwaitConfirmed, type OpenPatienceInput } from './awaitConfirmed.ts'
 import {
   type ChallengeProblem,
   createChallenges,
@@ -71,6 +71,7 @@ function createSessionScheme(input: DrainSessionInput, context: SchemeContext): 
   )
 
   const relaying = { ...context, now: channels.now }
+  const awaitConfirmed = createAwaitConfirmed(context, input)
   const binding = JSON.stringify(bindingOf({ ...fixed, amount: '' }))
   /** Requests that were found to be ours: the same few come again and again. */
   const bound = new Set<string>()
@@ -96,18 +97,17 @@ function createSessionScheme(input: DrainSessionInput, context: SchemeContext): 
     const { voucher } = payload
     const prepare =
       payload.action === 'open'
-        ? async (quote: bigint): Promise<Refusal | undefined> => {
+        ? async (quote: bigint, asker: Asker): Promise<Refusal | undefined> => {
             const { opening } = payload
-            const opened = opening && (await relayOpening(relaying, voucher, opening, quote))
+            const opened = opening && (await relayOpening(relaying, voucher, opening, quote, asker))
             if (opened && 'rejection' in opened) return opened
             writer.txHash = opened?.txHash
-            await awaitConfirmed(context, voucher.channelId, input)
-            return undefined
+            return awaitConfirmed(voucher, asker)
           }
         : undefined
     if (!isWorkless) return { kind: 'voucher', writer, voucher, ...(prepare && { prepare }) }
     async function answer(asker: Asker): Promise<Managed> {
-      const unprepared = await prepare?.(0n)
+      const unprepared = await prepare?.(0n, asker)
       if (unprepared) return { ok: false, ...unprepared }
       const raised = await requests.raise(voucher, asker)
       return raised.ok ? { ok: true, status: 204, headers: writer.told(raised.state) } : raised

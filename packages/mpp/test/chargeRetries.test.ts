@@ -1,0 +1,103 @@
+/** Charges whose transfer fails, or whose process stalls: nothing is called untaken that may be taken yet, and a key pays once. */
+import { memoryLedger, type Paywall } from '@drain/provider'
+import { erc20Abi, type LocalAccount } from 'viem'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Fixture, startFixture } from '../../provider/test/fixture.ts'
+import type { SignedAuthorization } from '../src/authorization.ts'
+import { authorize, chargesOf, uses } from './charging.ts'
+
+let fixture: Fixture
+let paywall: Paywall
+const price = 20_000n
+const answer = new TextEncoder().encode('the answer')
+const keyOf = ({ nonce }: SignedAuthorization) => ({ id: nonce, fingerprint: nonce })
+
+beforeAll(async () => {
+  fixture = await startFixture()
+  paywall = fixture.paywall({ finality: 5n, settle: { nativePrice: '0.000001' } })
+  await paywall.ready()
+})
+afterAll(() => fixture?.close())
+
+describe('a transfer that is mined and fails, since the payer’s money was gone in the block before', () => {
+  /** Lets one fail, and returns the chain as it was before. */
+  async function fail(charges: ReturnType<typeof chargesOf>, thief: LocalAccount) {
+    const { testClient, publicClient, walletClient, deployment } = fixture.chain
+    const authorization = await authorize(fixture, price, { signer: thief })
+    const key = keyOf(authorization)
+    const begun = await charges.begin(authorization, { quote: price, key })
+    if (!begun.ok) throw new Error('refused')
+    const args = [fixture.stranger.address, await fixture.balance(thief.address)] as const
+    const { maxFeePerGas } = await publicClient.estimateFeesPerGas()
+    const snapshot = await testClient.snapshot()
+    await testClient.setAutomine(false)
+    try {
+      const capturing = begun.funds.capture(price, { outcome: answer }).catch((error) => error)
+      await expect.poll(async () => (await testClient.getTxpoolStatus()).pending).toBe(1)
+      await walletClient(thief).writeContract({
+        ...{ address: deployment.token, abi: erc20Abi, functionName: 'transfer', args, gas: 100_000n },
+        ...{ maxFeePerGas: maxFeePerGas * 10n, maxPriorityFeePerGas: maxFeePerGas * 5n },
+      })
+      await testClient.mine({ blocks: 1 })
+      expect(await capturing).toMatchObject({ rejection: { code: 'unavailable' } })
+    } finally {
+      await testClient.setAutomine(true)
+    }
+    return { authorization, key, snapshot }
+  }
+
+  test('is sent again when a reorganisation takes that back, and the answer is there for whoever has the key', async () => {
+    const thief = fixture.chain.accounts[7] as LocalAccount
+    const charges = chargesOf(paywall)
+    const { authorization, key, snapshot } = await fail(charges, thief)
+    expect(await charges.begin(authorization, { quote: price, key })).toMatchObject({
+      rejection: { code: 'unavailable' },
+    })
+    await fixture.chain.testClient.revert({ id: snapshot })
+    await expect
+      .poll(() => charges.begin(authorization, { quote: price, key }), { timeout: 20_000 })
+      .toMatchObject({ ok: false, outcome: answer })
+    expect(await uses(fixture, authorization)).toBe(1)
+  })
+
+  test('counts against the payer at once, and is over once that is final', async () => {
+    const thief = fixture.chain.accounts[8] as LocalAccount
+    const charges = chargesOf(paywall, { failuresPerPayer: 1 })
+    const { authorization, key } = await fail(charges, thief)
+    const next = await authorize(fixture, price, { signer: thief })
+    expect(await charges.begin(next, { quote: price })).toMatchObject({
+      rejection: { code: 'rate_limited', message: expect.stringContaining('today') },
+    })
+    await fixture.chain.testClient.mine({ blocks: 6 })
+    await paywall.settler.transactions.poll()
+    expect(await charges.begin(authorization, { quote: price, key })).toMatchObject({
+      rejection: { code: 'invalid_nonce' },
+    })
+    expect(await uses(fixture, authorization)).toBe(0)
+  })
+})
+
+test('a process that stalled charges nothing under a key that has gone on to another charge', async () => {
+  let now = Date.now()
+  const clock = () => now
+  const ledger = memoryLedger({ now: clock, log: () => {} })
+  const charges = chargesOf(fixture.paywall({ clock, ledger }), { clock })
+  const [stalled, fresh] = [await authorize(fixture, price), await authorize(fixture, price)]
+  const before = await fixture.balance(fixture.provider.address)
+  const key = keyOf(stalled)
+  const slow = await charges.begin(stalled, { quote: price, key })
+  now += 61_000
+  const quick = await charges.begin(fresh, { quote: price, key })
+  if (!slow.ok || !quick.ok) throw new Error('refused')
+  await quick.funds.capture(price, { outcome: answer })
+  await expect(slow.funds.capture(price, { outcome: answer })).rejects.toThrow()
+  expect(await fixture.balance(fixture.provider.address)).toBe(before + price)
+  expect(await charges.begin(stalled, { quote: price, key })).toMatchObject({ outcome: answer })
+  // What is paid is answered, though nothing new is taken of what ends so soon.
+  now += 200_000
+  expect(await charges.begin(fresh, { quote: price, key })).toMatchObject({ outcome: answer })
+  const late = await authorize(fixture, price, { validBefore: fresh.validBefore })
+  expect(await charges.begin(late, { quote: price })).toMatchObject({
+    rejection: { problem: 'payment-expired' },
+  })
+})
