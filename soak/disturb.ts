@@ -100,13 +100,28 @@ export async function disturb(
   proxy.isDown = false
 }
 
+/** Between two blocks, in seconds. */
+export const blockSeconds = 1
+
 /** Blocks. Less than what is taken for final. */
 const deepest = 2n
 
 /** Takes the newest blocks back; what was in them comes again, in other blocks, at once or later. */
 async function reorganise(world: World, rng: Rng, depth: number): Promise<void> {
+  const { testClient } = world.chain
+  // A block that anvil mines meanwhile stays in its index, and not in its state.
+  await testClient.setIntervalMining({ interval: 0 })
+  try {
+    await replaceBlocks(world, rng, depth)
+  } finally {
+    await testClient.setIntervalMining({ interval: blockSeconds })
+  }
+  await world.wallets.sendAgain()
+}
+
+async function replaceBlocks(world: World, rng: Rng, depth: number): Promise<void> {
   const { publicClient } = world.chain
-  const head = await publicClient.getBlockNumber()
+  const head = await publicClient.getBlockNumber({ cacheTime: 0 })
   const kept: [string, number][] = []
   for (let number = head - BigInt(depth) + 1n; number <= head; number += 1n) {
     const { transactions } = await publicClient.getBlock({ blockNumber: number })
@@ -123,7 +138,6 @@ async function reorganise(world: World, rng: Rng, depth: number): Promise<void> 
     .request({ method: 'anvil_reorg', params: blocks } as never)
     // What is kept may rest on what isn't.
     .catch(() => publicClient.request({ method: 'anvil_reorg', params: [depth, []] } as never))
-  await world.wallets.sendAgain()
 }
 
 /**

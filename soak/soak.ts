@@ -9,7 +9,7 @@ import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { startRpcProxy } from '../packages/provider/test/RpcProxy.ts'
 import { type Balance, type Before, balance } from './books.ts'
 import { consume } from './Consumer.ts'
-import { disturb, type Provider } from './disturb.ts'
+import { blockSeconds, disturb, type Provider } from './disturb.ts'
 import { finish } from './finish.ts'
 import { createProcess } from './Process.ts'
 import { createRng } from './Rng.ts'
@@ -119,7 +119,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
       const hash = await wallet.sendTransaction({ to: chain.deployment.token, data: approve })
       await chain.publicClient.waitForTransactionReceipt({ hash })
     }
-    await chain.testClient.setIntervalMining({ interval: 1 })
+    await chain.testClient.setIntervalMining({ interval: blockSeconds })
     const had = new Map<Hex, bigint>(consumers.map(({ address }) => [address, each]))
     return { provider: 0n, fees: 0n, consumers: had, native }
   }
