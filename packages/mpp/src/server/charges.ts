@@ -2,7 +2,7 @@
  * Charges without a channel: each request is paid by an authorization of its own, which is taken before the work, and cashed after it
  * and before the first byte of the answer. The value is fixed when it is signed, so the whole quote is charged.
  */
-import { DrainError, type Headers, InvalidFormatError, Signature, Usdc } from '@drain/core'
+import { DrainError, type Headers, InvalidFormatError, Usdc } from '@drain/core'
 import {
   type CaptureResult,
   type ChannelState,
@@ -12,15 +12,10 @@ import {
   PaymentFailedError,
   type SchemeContext,
 } from '@drain/provider'
-import { hexToBytes, keccak256, stringToBytes } from 'viem'
-import {
-  authorizationDigest,
-  fromPayload,
-  type SignedAuthorization,
-  type TokenDomain,
-  toPayload,
-} from '../authorization.ts'
+import { keccak256, stringToBytes } from 'viem'
+import { fromPayload, type SignedAuthorization, type TokenDomain, toPayload } from '../authorization.ts'
 import { type ChargeBudgetInput, createChargeBudget } from './chargeBudget.ts'
+import { createChargeJudge, notSigned } from './chargeJudge.ts'
 import { type ChargeRecord, createChargeRecords } from './chargeRecords.ts'
 import {
   answerGone,
@@ -28,7 +23,6 @@ import {
   isOver,
   otherRequest,
   type RefusedCharge,
-  refuseCharge,
   refusedBy,
   usedBefore,
 } from './chargeRejections.ts'
@@ -93,13 +87,6 @@ export type Charges = {
   ): Promise<FundsBegun>
 }
 
-/** How far ahead an authorization may end, in seconds: its record is kept until then. */
-const maxAhead = 3_600n
-/**
- * How long one must still be good when it is taken, in seconds: it is sent after the work, and a payer that lets it end meanwhile has
- * the work for nothing.
- */
-export const leastLife = 60n
 /** How often the node is asked for what offers need, while it doesn't answer. */
 const askAgainMs = 3_000
 /** When what could not be written down after a transfer was mined is tried again, in milliseconds. */
@@ -108,10 +95,10 @@ const pruneMs = 3_600_000
 
 /** @throws {InvalidAmountError | DrainError} `invalid_limit` */
 export function createCharges(context: ChargeContext, input: ChargeInput): Charges {
-  const { deployment, client, ledger, channels, secp256k1, metrics, logger, clock } = context
+  const { deployment, client, ledger, channels, metrics, logger, clock } = context
   const { token, chainId } = deployment
   const { contractWallets = false } = input
-  const provider = context.provider.toLowerCase()
+  const judges = createChargeJudge({ ...context, now: channels.now, contractWallets })
   const records = createChargeRecords(ledger.notebook, token)
   const budget = createChargeBudget(input, clock, ledger.notebook)
   const settler = createChargeSettler({
@@ -158,48 +145,17 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     Promise.all([ready(), settler.refresh()]).catch(() => {})
   }
 
-  /** What is wrong with an authorization by itself. */
   async function judge(
     authorization: SignedAuthorization,
     quote: bigint,
   ): Promise<RefusedCharge | undefined> {
     await ready()
-    const { to, value } = authorization
-    if (to !== provider)
-      return refuseCharge('wrong_provider', `Only charges to ${provider} are taken.`, 'verification-failed')
-    if (value !== quote || value === 0n) {
-      const message = `The authorization is for ${Usdc.display(value)}, this request costs ${Usdc.display(quote)}.`
-      return refuseCharge('insufficient_funds', message, 'verification-failed')
-    }
-    // Wallets with code have signatures that only the token can judge.
-    return contractWallets || isSigned(authorization, domain as TokenDomain) ? undefined : notSigned
-  }
-
-  /** What is wrong with it by the clock. */
-  function judgeLife({ validAfter, validBefore }: SignedAuthorization): RefusedCharge | undefined {
-    const now = channels.now()
-    if (validBefore < now + leastLife) {
-      const message = `The authorization has expired, or ends within ${leastLife} s. Answer a fresh challenge.`
-      return refuseCharge('invalid_signature', message, 'payment-expired')
-    }
-    if (validBefore > now + maxAhead) {
-      const message = 'validBefore must be at most an hour ahead.'
-      return refuseCharge('invalid_signature', message, 'verification-failed')
-    }
-    if (validAfter >= now)
-      return refuseCharge('invalid_signature', 'The authorization is not valid yet.', 'verification-failed')
-    return undefined
-  }
-
-  /** Whether the payer's own key made the signature, as the token checks it for accounts without code. */
-  function isSigned(authorization: SignedAuthorization, domain: TokenDomain): boolean {
-    const digest = hexToBytes(authorizationDigest(authorization, domain))
-    return Signature.isValid(digest, authorization.signature, authorization.from, secp256k1)
+    return judges.judge(authorization, quote, domain as TokenDomain)
   }
 
   /** Whether somebody may have what was answered to a charge of the payer, though the token isn't asked again. */
   function mayHave(current: SignedAuthorization, { payload }: ChargeRecord): boolean {
-    if (isSigned(current, domain as TokenDomain)) return true
+    if (judges.isSigned(current, domain as TokenDomain)) return true
     if (payload === undefined) return false
     const { nonce, signature } = fromPayload(JSON.parse(payload))
     return nonce === current.nonce && signature === current.signature
@@ -313,7 +269,7 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     }
     const known = await records.get(authorization)
     if (known && !(known.state === 'taken' && known.until <= clock())) return usedBefore
-    const refused = judgeLife(authorization) ?? (await budget.ask(authorization, remoteAddress))
+    const refused = judges.judgeLife(authorization) ?? (await budget.ask(authorization, remoteAddress))
     if (refused) return refused
     const checked = await settler.check(authorization)
     if (!checked.ok) return refusedBy(checked)
@@ -419,8 +375,6 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     begin,
   }
 }
-
-const notSigned = refuseCharge('invalid_signature', 'The payer did not sign this.', 'verification-failed')
 
 function chargedOf(account: ChannelState): ChannelState {
   return { ...account, reserved: 0n, charged: account.deposit, requests: 1n }
