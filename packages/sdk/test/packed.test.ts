@@ -31,7 +31,7 @@ beforeAll(async () => {
   }
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'app', private: true, type: 'module' }))
   const tarballs = readdirSync(folder)
-    // Not of what apps install: the newest mppx and viem's optional peer on it don't go together.
+    // Comes later: the newest mppx and viem's optional peer on it don't go together.
     .filter((file) => file.endsWith('.tgz') && !file.startsWith('drain-mpp-'))
     .map((file) => `./${file}`)
   const others = ['viem', 'express', '@types/express', 'hono', 'better-sqlite3', '@types/node'].map(version)
@@ -64,6 +64,18 @@ const onChain = () => {
   const { contract, token } = chain.deployment
   return `chainId: 31337, rpcUrl: '${chain.rpcUrl}', contractAddress: '${contract}', usdcAddress: '${token}'`
 }
+
+test('@drain/mpp installs beside the SDK as its README says, and its parts load', async () => {
+  const options = ['--legacy-peer-deps', '--no-audit', '--no-fund', '--no-save']
+  const [tarball] = readdirSync(folder).filter((file) => file.startsWith('drain-mpp-'))
+  await run('npm', ['install', ...options, `./${tarball}`, version('mppx')], { cwd: folder })
+  const code = `
+    import { drainSession, evmCharge } from '@drain/mpp/server'
+    import { drainWire, session } from '@drain/mpp/client'
+    console.log([drainSession, evmCharge, drainWire, session].map((one) => typeof one).join())`
+  const { stdout } = await run(process.execPath, [write('mpp.ts', code)], { cwd: folder })
+  expect(stdout.trim()).toBe('function,function,function,function')
+}, 120_000)
 
 test('an API that the README shows is paid by the client that the README shows', async () => {
   const port = await freePort()
