@@ -275,7 +275,7 @@ describe('a gasless opening', () => {
     await expect(attempt({ salt: '0x12' })).rejects.toThrow(/salt/)
     await expect(attempt({ validBefore: validBefore + 120n })).rejects.toThrow(/more than 10 minutes ahead/)
     await expect(attempt({ validBefore: validBefore - 600n })).rejects.toThrow(/has passed/)
-    await expect(attempt({ validAfter: validBefore })).rejects.toThrow(/not before validBefore/)
+    await expect(attempt({ validAfter: validBefore, validBefore })).rejects.toThrow(/not before validBefore/)
     const features = deployment.features.filter((one) => one !== 'openWithAuthorization')
     const older = attempt({ deployment: { ...deployment, features } })
     await expect(older).rejects.toThrow(/Approve the deposit and use open/)
