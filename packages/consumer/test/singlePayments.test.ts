@@ -122,14 +122,25 @@ function counting(expires?: number): { scheme: PaymentScheme; sent: { payment: s
 let answers: (() => Response)[] = []
 const lost = () => dropped
 const thanks = () => new Response('thanks')
-const told = (status: number, code?: 'idempotency_in_flight' | 'unavailable') => () =>
-  new Response('', { status, headers: code ? { 'X-DRAIN-Error': code } : {} })
+const told =
+  (status: number, code?: 'idempotency_in_flight' | 'rate_limited' | 'unavailable', headers = {}) =>
+  () =>
+    new Response('', { status, headers: { ...headers, ...(code && { 'X-DRAIN-Error': code }) } })
 
 test.each<[string, (() => Response)[], unknown]>([
   ['lost', [lost, thanks], 200],
   ['lost, and is at work', [lost, told(409), thanks], 200],
   ['withheld until it is mined', [told(503, 'unavailable'), told(409, 'idempotency_in_flight'), thanks], 200],
   ['in the way of a server out of order', [told(503), thanks], 200],
+  ['given up by a gateway', [told(504), told(409, 'idempotency_in_flight'), thanks], 200],
+  ['given up by a gateway for good', [told(504), told(502), told(504)], 'payment_unknown'],
+  ['held back while others are served', [told(429, 'rate_limited', { 'Retry-After': '1' }), thanks], 200],
+  ['refused for a day', [told(429, 'rate_limited', { 'Retry-After': '3600' })], 429],
+  [
+    'announced by its receipt',
+    [told(409, 'idempotency_in_flight', { 'Payment-Receipt': 'e30' }), thanks],
+    200,
+  ],
   ['lost for good', [lost, lost, lost], 'payment_unknown'],
   ['lost, and not known again', [lost, told(402)], 'payment_unknown'],
   ['a server out of order for good', [told(503), told(503), told(503)], 503],

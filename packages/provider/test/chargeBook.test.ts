@@ -217,3 +217,21 @@ test('a node that hides a receipt, or knows nothing of a block, makes it wait: n
   await book.poll()
   expect(await booked()).toHaveLength(1)
 })
+
+test('one that the node can’t tell of keeps none of the others waiting', async () => {
+  for (const charge of [await sign(), await sign()]) {
+    await book.expect(charge)
+    await cash(charge)
+  }
+  const [first, second] = await all(dues(notes()))
+  const unreadable = first?.nonce.slice(2) ?? ''
+  proxy.lie = async ({ method, params }, ask) =>
+    method === 'eth_getLogs' && JSON.stringify(params).includes(unreadable)
+      ? { error: { code: -32_000, message: 'query exceeds the range' } }
+      : ask()
+  await expect(book.poll()).rejects.toMatchObject({ code: 'chain_unavailable' })
+  expect((await booked()).map(({ nonce }) => nonce)).toEqual([second?.nonce])
+  proxy.lie = undefined
+  await book.poll()
+  expect(await booked()).toHaveLength(2)
+})

@@ -69,12 +69,16 @@ export function createSender(
       if (standing === 'failed') lost += 1
       const isLast = standing === 'failed' ? lost >= mostLost : tries >= mostPending
       if (isLast || !(await mayWait(waitOf(response), end))) {
-        if (standing === 'failed' && hasAnswer) return response
+        // A gateway that has given up waiting doesn't know what came of it.
+        const isAnswer = standing === 'failed' && response.status === 503
+        if (standing === 'busy' || (isAnswer && hasAnswer)) return response
         await discard(response)
         throw new PaymentUnknownError(url.origin, key, new Error(`the answer is HTTP ${response.status}`))
       }
-      isInDoubt = true
-      hasAnswer &&= standing === 'failed'
+      if (standing !== 'busy') {
+        isInDoubt = true
+        hasAnswer &&= standing === 'failed'
+      }
       await discard(response)
     }
   }
@@ -94,15 +98,25 @@ export function createSender(
 const keyName = 'Idempotency-Key'
 
 /**
- * `pending`: the request is at work, or its transfer is; `failed`: the server is out of order, and whether it took the payment is
- * not said.
+ * `pending`: the request is at work, or its transfer is; `failed`: the server, or one before it, is out of order, and whether the
+ * payment was taken is not said; `busy`: it was not, for the moment.
  */
-function standingOf({ status, headers }: Response, isInDoubt: boolean): 'answered' | 'pending' | 'failed' {
+function standingOf(
+  { status, headers }: Response,
+  isInDoubt: boolean,
+): 'answered' | 'pending' | 'failed' | 'busy' {
+  const { code } = Wire.parseRejection(headers)
+  if (status === 409 && code === 'idempotency_in_flight') return 'pending'
   // With a receipt it is what was paid for.
   if (headers.has('Payment-Receipt')) return 'answered'
-  const { code } = Wire.parseRejection(headers)
-  if (status === 409 && (isInDoubt || code === 'idempotency_in_flight')) return 'pending'
-  if (status !== 503) return 'answered'
+  if (status === 409 && isInDoubt) return 'failed'
+  if (
+    status === 429 &&
+    code === 'rate_limited' &&
+    Number(headers.get('Retry-After') ?? 60) <= longest / 1_000
+  )
+    return 'busy'
+  if (![502, 503, 504].includes(status)) return 'answered'
   return code === undefined ? 'failed' : 'pending'
 }
 

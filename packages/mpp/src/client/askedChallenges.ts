@@ -16,6 +16,8 @@ const longest = 600_000
 export type AskedChallenges<asked> = {
   /** @param bytes What `asked` takes, about. */
   remember(response: Response, url: URL, asked: asked, bytes?: number): void
+  /** Forgets who was asked by the challenges of a response: a request that was paid asks for nothing more. */
+  drop(response: Response): void
   /**
    * What was asked, once.
    *
@@ -45,6 +47,11 @@ export function createAskedChallenges<asked>(options: {
   const { method, intent, realms = [], now } = options
   let entries: Entry<asked>[] = []
 
+  const challengesOf = (response: Response) =>
+    parseChallenges(response.headers.get('WWW-Authenticate')).filter(
+      (one) => one.method === method && one.intent === intent,
+    )
+
   function forget(): void {
     entries = entries.filter(({ until }) => until > now())
     let bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0)
@@ -55,20 +62,21 @@ export function createAskedChallenges<asked>(options: {
 
   return {
     remember(response, url, asked, bytes = 0) {
-      const header = response.headers.get('WWW-Authenticate')
-      const challenges = parseChallenges(header).filter(
-        (one) => one.method === method && one.intent === intent,
-      )
-      for (const { id, realm, expires } of challenges.slice(0, mostOfOne)) {
+      const length = response.headers.get('WWW-Authenticate')?.length ?? 0
+      for (const { id, realm, expires } of challengesOf(response).slice(0, mostOfOne)) {
         const isOwn = isRealmOf(realm, url) || realms.includes(realm)
         const end = expires === undefined ? longest : Date.parse(expires) - now()
         entries.push({
           ...{ id, realm, origin: url.origin, until: now() + Math.min(end, longest) },
           ...(isOwn && { asked }),
-          bytes: (header?.length ?? 0) + (isOwn ? bytes : 0),
+          bytes: length + (isOwn ? bytes : 0),
         })
       }
       forget()
+    },
+    drop(response) {
+      const ids = new Set(challengesOf(response).map(({ id }) => id))
+      entries = entries.filter(({ id }) => !ids.has(id))
     },
     recall({ id, realm }) {
       const same = entries.filter((entry) => entry.id === id && entry.realm === realm)

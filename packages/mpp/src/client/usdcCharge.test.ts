@@ -85,6 +85,15 @@ test('a server that asks again after it was paid gets one payment', async () => 
   expect(paid).toHaveLength(2)
 })
 
+test('a server that offers several and asks for them one after the other gets one payment', async () => {
+  const challenges = Array.from({ length: 7 }, () => asking().headers.get('WWW-Authenticate') ?? '')
+  const again = (from: number) =>
+    new Response(null, { status: 402, headers: { 'WWW-Authenticate': challenges.slice(from).join(', ') } })
+  answer = () => again(paid.length)
+  await expect(client().fetch(url)).rejects.toThrow()
+  expect(paid).toHaveLength(1)
+})
+
 test.each<[string, Record<string, unknown>, RegExp]>([
   ['more than the maximum', { amount: '50001' }, /exceeds/],
   ['another chain', { chainId: 8453 }, /not allowed/],

@@ -112,11 +112,13 @@ test('the charges at work of a payer must be covered together', async () => {
   expect(await enter(charge(thief), 2n * value)).toBe('poor')
 })
 
-test('the place of a process that died is free once its authorization has ended', async () => {
+test('the place of a process that died is free five minutes after its authorization has ended', async () => {
   const { charge, enter, another, pass } = setUp({ failuresPerPayer: 1 })
   await enter(charge(thief), rich, another())
+  // Whoever sends its body slowly is still worked for after that.
+  pass(599_000)
   expect(await enter(charge(thief))).toBe('rate_limited')
-  pass(300_000)
+  pass(1_000)
   expect(await enter(charge(thief))).toBe('taken')
 })
 
@@ -149,6 +151,14 @@ test('when too much was in vain on a day only those are served that have paid, u
   pass(12 * 3_600_000)
   expect(await ask(address(13))).toBe('asked')
   await budget.prune()
+})
+
+test('who has paid once, and failed as often, counts as a stranger again', async () => {
+  const { ask, have } = setUp({ failuresPerDay: 1 })
+  await have('settled', thief)
+  await have('failed', thief)
+  await have('settled', honest)
+  expect([await ask(thief), await ask(honest)]).toEqual(['rate_limited', 'asked'])
 })
 
 test('who was not heard of for a month is forgotten, and who did nothing leaves nothing', async () => {

@@ -20,7 +20,7 @@ export type ChargeBudgetInput = {
   perMinute?: number | undefined
   /**
    * Charges that are worked for at once, in this process: what those who move their money away at the right moment can take. Those
-   * that have paid none yet have half of them together at most, and one payer a quarter. Default 100.
+   * that have not paid more often than they failed have half of them together at most, and one payer a quarter. Default 100.
    */
   atOnce?: number | undefined
   /**
@@ -28,7 +28,10 @@ export type ChargeBudgetInput = {
    * one may have at work that has paid none yet. Default 3.
    */
   failuresPerPayer?: number | undefined
-  /** The same of all payers: then only those are served that have paid before, until the day is over. Default 100. */
+  /**
+   * The same of all payers: then only those are served that have paid more often than they failed, until the day is
+   * over. Default 100.
+   */
   failuresPerDay?: number | undefined
 }
 
@@ -93,18 +96,18 @@ export function createChargeBudget(
     return 0
   }
 
-  async function refuseStranger({ settled }: Payer): Promise<RefusedCharge | undefined> {
-    return settled === 0 && (await failuresOfToday()) >= failuresPerDay ? untilTomorrow() : undefined
+  async function refuseStranger(payer: Payer): Promise<RefusedCharge | undefined> {
+    return isNew(payer) && (await failuresOfToday()) >= failuresPerDay ? untilTomorrow() : undefined
   }
 
   /** Takes one question to the node. */
-  function mayAsk({ settled }: Payer, from: Address, remoteAddress: string | undefined): boolean {
+  function mayAsk(payer: Payer, from: Address, remoteAddress: string | undefined): boolean {
     const minute = Math.floor(clock() / 60_000)
     if (minute !== asked.minute) {
       Object.assign(asked, { minute, all: 0, strangers: 0 })
       asked.each.clear()
     }
-    const isStranger = settled === 0
+    const isStranger = isNew(payer)
     const half = partOf(perMinute, 2)
     if (asked.all >= perMinute || (isStranger && asked.strangers >= half)) return false
     // Keys cost nothing: strangers are known by where they ask from only.
@@ -130,7 +133,7 @@ export function createChargeBudget(
       )
     },
     async enter({ from, nonce, value, validBefore }, balance) {
-      const isStranger = (await payers.get(from)).settled === 0
+      const isStranger = isNew(await payers.get(from))
       if (working.all >= atOnce || (isStranger && working.strangers >= partOf(atOnce, 2)))
         return busy('There are', 5)
       working.all += 1
@@ -181,6 +184,9 @@ export function createChargeBudget(
     },
   }
 }
+
+/** Who has paid once doesn't stay known for that. */
+const isNew = ({ settled, failed }: Payer) => settled <= failed
 
 /** A part of a limit, but never nothing. */
 const partOf = (limit: number, parts: number) => Math.max(1, Math.floor(limit / parts))

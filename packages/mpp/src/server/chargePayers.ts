@@ -82,9 +82,12 @@ export function createChargePayers(notebook: Notebook, today: () => string): Cha
   }
 }
 
+/** How long a charge counts as being at work after the end of its authorization, in seconds: work may go on, for nothing then. */
+const overtime = 300n
+
 /** The charges of a payer that still hold something, but for one. */
 export function atWork({ work }: Payer, seconds: bigint, except?: Hex) {
   return Object.entries(work)
-    .filter(([nonce, { until }]) => nonce !== except && BigInt(until) > seconds)
+    .filter(([nonce, { until }]) => nonce !== except && BigInt(until) + overtime > seconds)
     .map(([, { value }]) => BigInt(value))
 }

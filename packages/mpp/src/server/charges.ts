@@ -290,6 +290,9 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
       prune()
       isTaken = true
       return { ok: true, funds: fundsOf(authorization, { owner, block, leave: place.leave, onSettled }) }
+    } catch (error) {
+      await note('a place was not given back', () => budget.end(authorization, 'released'))
+      throw error
     } finally {
       if (!isTaken) place.leave()
     }

@@ -208,12 +208,16 @@ export function createChargeBook(options: {
     async poll() {
       let final: { number: bigint; timestamp: bigint } | undefined
       let moving: ReadonlySet<string | undefined> | undefined
+      const failures: unknown[] = []
       for await (const { name, ...charge } of dues(notebook)) {
         final ??= await readFinal()
         if (charge.block > final.number) continue
         moving ??= new Set((await transactions.unsettled()).map(({ subject }) => subject))
-        if (!moving.has(name)) await follow(charge, final)
+        if (moving.has(name)) continue
+        // One that a node can't tell of keeps none of the others waiting.
+        await follow(charge, final).catch((error) => failures.push(error))
       }
+      if (failures.length > 0) throw failures[0]
     },
     async doubt(above) {
       const from = dayOf(clock() - doubtedDays * dayMs)
