@@ -64,8 +64,12 @@ export function createWallets(chain: LocalChain): Wallets {
         }),
       )
       const gone = all.filter(({ block }) => block === undefined)
-      // One whose predecessor was mined in the very moment it came to the pool waits there for ever, and isn't taken a second time.
-      for (const { hash } of gone) await testClient.dropTransaction({ hash }).catch(() => {})
+      // One whose predecessor was mined in the very moment it came to the pool waits there for ever, isn't taken a second time, and
+      // isn't dropped by its hash.
+      for (const from of new Set(gone.map((one) => one.from)))
+        await testClient
+          .request({ method: 'anvil_removePoolTransactions', params: [from] } as never)
+          .catch(() => {})
       for (const one of gone) await push(one)
     },
   }
