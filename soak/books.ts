@@ -200,13 +200,22 @@ function sumOf<name extends 'amount' | 'fee' | 'gasCost'>(
   return (claims ?? []).reduce((sum, claim) => sum + (claim[name] as bigint), 0n)
 }
 
+/** The contract's events, a window after the other: those of a long run are too much for one answer. */
+async function eventsOf({ publicClient, deployment }: World['chain']) {
+  const blocks = 200n
+  const head = await publicClient.getBlockNumber({ cacheTime: 0 })
+  const read = (fromBlock: bigint) => {
+    const range = { fromBlock, toBlock: fromBlock + blocks - 1n }
+    const query = { address: deployment.contract, abi: drainChannelAbi, strict: true } as const
+    return publicClient.getContractEvents({ ...query, ...range })
+  }
+  const logs: Awaited<ReturnType<typeof read>> = []
+  for (let from = 0n; from <= head; from += blocks) logs.push(...(await read(from)))
+  return logs
+}
+
 async function readChain({ chain, provider }: World): Promise<Map<Hex, Payments>> {
-  const logs = await chain.publicClient.getContractEvents({
-    address: chain.deployment.contract,
-    abi: drainChannelAbi,
-    fromBlock: 0n,
-    strict: true,
-  })
+  const logs = await eventsOf(chain)
   const payments = new Map<Hex, Payments>()
   for (const { eventName, args, blockNumber, transactionHash } of logs) {
     if (!('channelId' in args)) continue
