@@ -96,6 +96,33 @@ test('under a key a stream is given again, to the same credential and to a fresh
   expect([works - worked, (await earned()) - before]).toEqual([1, price])
 })
 
+test('under a key a stream whose payment is being mined is waited for, not called lost', async () => {
+  const { testClient } = fixture.chain
+  const [before, worked] = [await earned(), works]
+  const credential = await credentialFor('/stream')
+  let goOn = () => {}
+  const asked = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  whileStreaming = () => asked
+  await testClient.setAutomine(false)
+  try {
+    const streaming = ask('/stream', under(credential, 'mining')).then((response) => response.text())
+    await expect.poll(async () => (await testClient.getTxpoolStatus()).pending).toBe(1)
+    const retry = ask('/stream', under(credential, 'mining'))
+    await testClient.mine({ blocks: 1 })
+    const again = await retry
+    expect([again.status, again.headers.has('Payment-Receipt')]).toEqual([409, false])
+    goOn()
+    expect(await streaming).toContain('at 10000')
+  } finally {
+    goOn()
+    await testClient.setAutomine(true)
+  }
+  expect((await ask('/stream', under(credential, 'mining'))).headers.get('Idempotency-Replayed')).toBe('true')
+  expect([works - worked, (await earned()) - before]).toEqual([1, price])
+})
+
 test('under a key an answer that is too long to be kept is neither given nor charged again', async () => {
   const [before, worked] = [await earned(), works]
   const credential = await credentialFor('/long')

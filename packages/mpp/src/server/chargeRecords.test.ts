@@ -46,6 +46,21 @@ test('a lease is held while it is renewed, and whoever lost it can send nothing'
   expect(await records.take(charge, by('three'))).toMatchObject({ ok: false, record: { state: 'sending' } })
 })
 
+test('who has lost the lease leaves no answer behind, releases nothing and overwrites nothing', async () => {
+  const { records, pass } = setUp()
+  const [late, right] = [new Uint8Array([1]), new Uint8Array([2])]
+  await records.take(charge, by('one'))
+  pass(60_001)
+  await records.revoke(charge)
+  expect(await records.beginSending(charge, 'one', '{}', late)).toBe(false)
+  expect(await records.answer(charge)).toBeUndefined()
+  await records.take(charge, by('two'))
+  expect(await records.release(charge, 'one')).toBe(false)
+  await records.beginSending(charge, 'two', '{}', right)
+  expect(await records.beginSending(charge, 'one', '{}', late)).toBe(false)
+  expect(await records.answer(charge)).toEqual(right)
+})
+
 test('what is settled stays settled, and what failed is not taken again', async () => {
   const { records, pass } = setUp()
   await records.take(charge, by('one'))

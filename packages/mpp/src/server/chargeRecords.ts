@@ -58,8 +58,8 @@ export type ChargeRecords = {
   /** A settled stream has ended. */
   finish(authorization: Authorization, answer: Uint8Array | undefined): Promise<void>
   fail(authorization: Authorization): Promise<void>
-  /** The work came to nothing: it may be taken again, and its key used for another. */
-  release(authorization: Authorization, owner: string): Promise<void>
+  /** The work came to nothing: it may be taken again, and its key used for another. `false`: it was not held any more. */
+  release(authorization: Authorization, owner: string): Promise<boolean>
   /** Drops one that was taken and whose lease ran out, so that nothing is sent for it any more. `false`: it isn't so. */
   revoke(authorization: Pick<Authorization, 'from' | 'nonce'>): Promise<boolean>
   answer(authorization: Pick<Authorization, 'from' | 'nonce'>): Promise<Uint8Array | undefined>
@@ -147,10 +147,17 @@ export function createChargeRecords(notebook: Notebook, token: Address): ChargeR
           : undefined,
       ),
     async beginSending(authorization, owner, payload, answer) {
+      const text = await read(recordKey(authorization))
+      if (text === undefined || !isHeldBy(decode(text), owner)) return false
+      // First, so that whatever is sent has its answer.
       await keepAnswer(authorization, answer)
-      return change(authorization, (record) =>
+      const isHeld = await change(authorization, (record) =>
         isHeldBy(record, owner) ? { ...record, state: 'sending', payload } : undefined,
       )
+      // Without a record nothing would ever drop it.
+      if (!isHeld && (await read(recordKey(authorization))) === undefined)
+        await drop(answerKey(authorization), () => true)
+      return isHeld
     },
     async settle(authorization, txHash, goesOn) {
       await change(authorization, (record, now) => ({
@@ -169,13 +176,14 @@ export function createChargeRecords(notebook: Notebook, token: Address): ChargeR
     },
     async release(authorization, owner) {
       let key: IdempotencyKey | undefined
-      await change(authorization, (record) => {
+      const wasHeld = await change(authorization, (record) => {
         if (!isHeldBy(record, owner)) return undefined
         key = record.key
         return null
       })
       const { from, nonce } = authorization
       if (key) await drop(keyKey(from, key.id), (text) => (JSON.parse(text) as KeyedCharge).nonce === nonce)
+      return wasHeld
     },
     revoke: (authorization) =>
       change(authorization, ({ state, until }, now) =>

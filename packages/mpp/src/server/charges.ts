@@ -234,15 +234,19 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     }
     if (record.state === 'failed') return undefined
     if (!mayHave(current, record)) return notSigned
-    let { txHash } = record
+    let { txHash, until } = record
     if (record.state === 'sending') {
-      const cashed = await cash(authorizationIn(record), { block: BigInt(record.block) })
+      // Who works for it may be about to begin a stream.
+      const goesOn = until > clock()
+      const cashed = await cash(authorizationIn(record), { block: BigInt(record.block), goesOn })
       if (!cashed.ok) return cashed.isOver ? undefined : cashed
       txHash = cashed.txHash
+      until = (await records.get(charge))?.until ?? 0
     }
-    if (txHash) onSettled({ ok: true, txHash })
     const outcome = await records.answer(charge)
-    if (!outcome) return record.state === 'settled' && record.until > clock() ? inFlight : answerGone
+    if (!outcome && until > clock()) return inFlight
+    if (txHash) onSettled({ ok: true, txHash })
+    if (!outcome) return answerGone
     const account = chargedOf(accountOf(current))
     const { channelId, charged } = account
     const costs: Headers.Costs = { channelId, cost: 0n, total: charged, remaining: 0n }
@@ -283,8 +287,7 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
       // Where another copy of it was faster, the place is that one's.
       if (!(await records.take(authorization, { owner, block, key })).ok) return usedBefore
       if (key && !(await records.bindKey(authorization, key, keyed))) {
-        await records.release(authorization, owner)
-        await budget.end(authorization, 'released')
+        if (await records.release(authorization, owner)) await budget.end(authorization, 'released')
         return inFlight
       }
       prune()
@@ -337,8 +340,9 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
         await note('the answer to a charge is not kept', () => records.finish(authorization, outcome))
       } else if (state === 'taken' && final) {
         state = 'ended'
-        await records.release(authorization, owner).finally(leave)
-        await note('a place was not given back', () => budget.end(authorization, 'released'))
+        // Whoever has taken it over holds the place from then on.
+        if (await records.release(authorization, owner).finally(leave))
+          await note('a place was not given back', () => budget.end(authorization, 'released'))
         metrics.charges('released')
         return { ok: true, captured: 0n, held: 0n, state: released }
       }
