@@ -91,8 +91,8 @@ test('a price that what is left of a channel doesn’t hold: it is closed before
   expect((await small.spending()).charged).toBe('0.601')
 })
 
-test('a channel with requests under way is not closed for what its provider asks of another one', async () => {
-  const small = createClient({ limits: { perRequest: '0.3', perChannel: '0.5' } })
+/** Lets a request run on a channel, which then is too small for the next one. */
+async function slowThenDearer(small: DrainClient) {
   await small.fetch(url('/joke'))
   provider.quote = 250_000n
   let finish = () => {}
@@ -101,6 +101,12 @@ test('a channel with requests under way is not closed for what its provider asks
   await expect.poll(() => amounts()).toContain(251_000n)
   provider.work = async () => {}
   provider.quote = 300_000n
+  return { slow, finish: () => finish() }
+}
+
+test('a channel with requests under way is not closed for what its provider asks of another one', async () => {
+  const small = createClient({ limits: { perRequest: '0.3', perChannel: '0.5' } })
+  const { slow, finish } = await slowThenDearer(small)
   expect((await small.fetch(url('/joke'))).status).toBe(200)
   expect((await small.channels()).map(({ state }) => state)).toEqual(['retired', 'open'])
   expect(provider.seen.some(({ path }) => path === '/v1/close-channel')).toBe(false)
@@ -111,14 +117,7 @@ test('a channel with requests under way is not closed for what its provider asks
 test('an opening in advance that finds a channel closed for more than was charged: the next request says so, once', async () => {
   const limits = { perRequest: '0.3', perChannel: '0.5', perProvider: '5', perDay: '5' }
   const small = createClient({ limits })
-  await small.fetch(url('/joke'))
-  provider.quote = 250_000n
-  let finish = () => {}
-  provider.work = () => new Promise((resolve) => (finish = resolve))
-  const slow = small.fetch(url('/slow'))
-  await expect.poll(() => amounts()).toContain(251_000n)
-  provider.work = async () => {}
-  provider.quote = 300_000n
+  const { slow, finish } = await slowThenDearer(small)
   // The next channel opens beside one that is refused and still serves.
   await small.fetch(url('/joke'))
   provider.cost = () => 0n

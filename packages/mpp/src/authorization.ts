@@ -3,19 +3,10 @@
  * that one and nothing else.
  */
 import { InvalidFormatError } from '@drain/core'
+import type { Authorization } from '@drain/provider'
 import { type Address, type Hex, hashTypedData, isAddress, keccak256, stringToBytes } from 'viem'
 
-export type Authorization = {
-  from: Address
-  to: Address
-  /** Base units. */
-  value: bigint
-  /** Unix seconds; valid after, not at it. */
-  validAfter: bigint
-  /** Unix seconds; valid before, not at it. */
-  validBefore: bigint
-  nonce: Hex
-}
+export type { Authorization }
 
 export type SignedAuthorization = Authorization & { signature: Hex }
 

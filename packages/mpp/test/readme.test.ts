@@ -1,5 +1,5 @@
 /** The examples of the README, run as they stand there but for chain, port, paths and origin. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -12,8 +12,10 @@ import { toHex } from 'viem'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { serve } from '../../consumer/test/serve.ts'
 import { type Fixture, startFixture } from '../../provider/test/fixture.ts'
+import { exampleIn, runIn, substitute } from '../../provider/test/readmeExamples.ts'
 
-const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+const file = new URL('../README.md', import.meta.url)
+const readme = readFileSync(file, 'utf8')
 let fixture: Fixture
 let folder: string
 beforeAll(async () => {
@@ -26,25 +28,9 @@ afterAll(async () => {
 })
 afterEach(() => void vi.unstubAllEnvs())
 
-function example(name: string): string {
-  const code = readme.split(`<!-- example: ${name} -->`)[1]?.match(/```ts\n([\s\S]*?)```/)?.[1]
-  if (!code) throw new Error(`The README has no example "${name}".`)
-  return code
-}
+const example = (name: string) => exampleIn(file, name)
 
-/** Every one of the values must be there. */
-function substitute(code: string, values: Record<string, string>): string {
-  return Object.entries(values).reduce((text, [from, to]) => {
-    if (!text.includes(from)) throw new Error(`The example does not contain ${from}`)
-    return text.replaceAll(from, to)
-  }, code)
-}
-
-/** Runs a file beside others that it imports. */
-async function run<exports>(name: string, files: Record<string, string>): Promise<exports> {
-  for (const [file, code] of Object.entries(files)) writeFileSync(join(folder, file), code)
-  return import(/* @vite-ignore */ join(folder, name))
-}
+const run = <exports>(name: string, files: Record<string, string>) => runIn<exports>(folder, name, files)
 
 const privateKeyOf = (index: 0 | 1) =>
   toHex(fixture.chain.accounts[index].getHdKey().privateKey as Uint8Array)

@@ -1,5 +1,5 @@
 /** The servers of the README and of `docs/operating.md`, run as they stand there but for chain, port and paths. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -9,6 +9,7 @@ import type { Paywall } from '@drain/provider'
 import type { RunningServer } from '@drain/provider/node'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { type Fixture, startFixture } from './fixture.ts'
+import { exampleIn, runIn, substitute } from './readmeExamples.ts'
 
 let fixture: Fixture
 let folder: string
@@ -23,26 +24,9 @@ afterAll(async () => {
 
 afterEach(() => void vi.unstubAllEnvs())
 
-function example(name: string, file = '../README.md'): string {
-  const text = readFileSync(new URL(file, import.meta.url), 'utf8')
-  const code = text.split(`<!-- example: ${name} -->`)[1]?.match(/```ts\n([\s\S]*?)```/)?.[1]
-  if (!code) throw new Error(`${file} has no example "${name}".`)
-  return code
-}
+const example = (name: string, file = '../README.md') => exampleIn(new URL(file, import.meta.url), name)
 
-/** Every one of the values must be there. */
-function substitute(code: string, values: Record<string, string>): string {
-  return Object.entries(values).reduce((text, [from, to]) => {
-    if (!text.includes(from)) throw new Error(`The example does not contain ${from}`)
-    return text.replaceAll(from, to)
-  }, code)
-}
-
-/** Runs a file beside others that it imports. */
-async function run<exports>(name: string, files: Record<string, string>): Promise<exports> {
-  for (const [file, code] of Object.entries(files)) writeFileSync(join(folder, file), code)
-  return import(/* @vite-ignore */ join(folder, name))
-}
+const run = <exports>(name: string, files: Record<string, string>) => runIn<exports>(folder, name, files)
 
 const place = () => {
   const { contract, token } = fixture.chain.deployment

@@ -11,7 +11,8 @@ import { type LocalChain, startLocalChain } from '@drain/consumer/testing'
 import { drainChannelAbi } from '@drain/core'
 import { toHex } from 'viem'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { readmeExample, substitute } from './readme.ts'
+import { substitute } from '../../provider/test/readmeExamples.ts'
+import { readmeExample } from './readme.ts'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../../../', import.meta.url))

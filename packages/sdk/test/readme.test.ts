@@ -8,7 +8,8 @@ import { paid, type RunningServer, serve } from '@drain-protocol/sdk/node'
 import { sqliteLedger } from '@drain-protocol/sdk/sqlite'
 import { erc20Abi, toHex } from 'viem'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
-import { readmeExample, substitute } from './readme.ts'
+import { substitute } from '../../provider/test/readmeExamples.ts'
+import { readmeExample } from './readme.ts'
 
 let chain: LocalChain
 let folder: string
