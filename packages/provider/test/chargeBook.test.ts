@@ -235,3 +235,18 @@ test('one that the node can’t tell of keeps none of the others waiting', async
   await book.poll()
   expect(await booked()).toHaveLength(2)
 })
+
+test('after a long time away it is found behind a node that refuses long ranges', async () => {
+  const charge = await sign()
+  await book.expect(charge)
+  await cash(charge)
+  for (let mined = 0; mined < 1_200; mined += 200) await fixture.chain.testClient.mine({ blocks: 200 })
+  proxy.lie = async ({ method, params }, ask) => {
+    if (method !== 'eth_getLogs') return ask()
+    const { fromBlock, toBlock } = params[0] as Record<string, string>
+    const isShort = Number(toBlock) - Number(fromBlock) < 1_000
+    return isShort ? ask() : { error: { code: -32_000, message: 'query exceeds the range' } }
+  }
+  await book.poll()
+  expect(await booked()).toMatchObject([{ nonce: charge.nonce }])
+})

@@ -60,6 +60,8 @@ const duePrefix = 'charge-due/'
 const incomePrefix = 'charge-paid/'
 /** The node that was asked for the head may have been ahead of the one that is asked for events. */
 const skewBlocks = 64n
+/** Blocks that a node is asked for events of at once: public ones refuse long ranges. */
+const windowBlocks = 1_000n
 /** An authorization that ends within this many seconds is not sent again. */
 const miningSeconds = 10n
 const mostSendings = 3
@@ -98,25 +100,40 @@ export function createChargeBook(options: {
     })
   }
 
-  /** What the token's events say of it: the transaction that paid it, whoever sent it, or that it can pay no more. */
-  async function findUse(charge: Charge): Promise<TransactionReceipt | 'spent' | undefined> {
-    const { from, nonce, txHash, block } = charge
+  /**
+   * What the token's events up to a block say of it: the transaction that paid it, whoever sent it, or that it can pay no more. Looks
+   * no further than it was good for.
+   */
+  async function findUse(charge: Charge, head: bigint): Promise<TransactionReceipt | 'spent' | undefined> {
+    const { txHash, block, validBefore } = charge
     const known = txHash && (await receiptOf(txHash))
     if (known && hasPaid(known, charge, token)) return known
-    const found = async (eventName: 'AuthorizationUsed' | 'AuthorizationCanceled') => {
-      const fromBlock = block > skewBlocks ? block - skewBlocks : 0n
-      const query = { address: token, abi: authorizationAbi, eventName, fromBlock }
-      const logs = await asked(() =>
-        client.getContractEvents({ ...query, args: { authorizer: from, nonce } }),
-      )
-      return logs.map(({ transactionHash }) => transactionHash)
+    for (let from = block > skewBlocks ? block - skewBlocks : 0n; from <= head; from += windowBlocks) {
+      const to = from + windowBlocks - 1n < head ? from + windowBlocks - 1n : head
+      const [used, canceled] = await Promise.all([
+        eventsOf(charge, 'AuthorizationUsed', from, to),
+        eventsOf(charge, 'AuthorizationCanceled', from, to),
+      ])
+      for (const { transactionHash: hash } of used) {
+        const receipt = await receiptOf(hash)
+        if (!receipt) return undefined
+        return hasPaid(receipt, charge, token) ? receipt : 'spent'
+      }
+      if (canceled.length > 0) return 'spent'
+      const { timestamp } = await asked(() => client.getBlock({ blockNumber: to }))
+      if (timestamp >= validBefore) return undefined
     }
-    for (const hash of await found('AuthorizationUsed')) {
-      const receipt = await receiptOf(hash)
-      if (!receipt) return undefined
-      return hasPaid(receipt, charge, token) ? receipt : 'spent'
-    }
-    return (await found('AuthorizationCanceled')).length > 0 ? 'spent' : undefined
+    return undefined
+  }
+
+  function eventsOf(
+    { from, nonce }: Charge,
+    eventName: 'AuthorizationUsed' | 'AuthorizationCanceled',
+    fromBlock: bigint,
+    toBlock: bigint,
+  ) {
+    const query = { address: token, abi: authorizationAbi, eventName, fromBlock, toBlock }
+    return asked(() => client.getContractEvents({ ...query, args: { authorizer: from, nonce } }))
   }
 
   /** Undefined where a node doesn't have it, or forgot it. */
@@ -185,8 +202,11 @@ export function createChargeBook(options: {
     }
   }
 
-  async function follow(charge: Charge, final: { number: bigint; timestamp: bigint }): Promise<void> {
-    const use = await findUse(charge)
+  async function follow(
+    charge: Charge,
+    final: { head: bigint; number: bigint; timestamp: bigint },
+  ): Promise<void> {
+    const use = await findUse(charge, final.head)
     if (use && use !== 'spent') {
       if (use.blockNumber <= final.number) await book(charge, use)
     } else if (await isUsed(charge, final.number)) {
@@ -206,7 +226,7 @@ export function createChargeBook(options: {
       ),
     give: (charge, txHash) => change(charge, (due) => ({ ...due, txHash })),
     async poll() {
-      let final: { number: bigint; timestamp: bigint } | undefined
+      let final: { head: bigint; number: bigint; timestamp: bigint } | undefined
       let moving: ReadonlySet<string | undefined> | undefined
       const failures: unknown[] = []
       for await (const { name, ...charge } of dues(notebook)) {
@@ -239,7 +259,7 @@ export function createChargeBook(options: {
       const { number, timestamp } = await client.getBlock({
         blockNumber: head > finality ? head - finality : 0n,
       })
-      return { number, timestamp }
+      return { head, number, timestamp }
     })
   }
 }
