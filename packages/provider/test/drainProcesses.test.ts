@@ -46,10 +46,13 @@ async function wallet() {
   return { key, account, store: join(fixture.folder, `${account.address}.db`) }
 }
 
-function start({ key, store }: { key: Hex; store: string }, count: number, atOnce: number): SourceProcess {
+function start(
+  { key, store }: { key: Hex; store: string },
+  { count, atOnce, later = 0 }: { count: number; atOnce: number; later?: number },
+): SourceProcess {
   const { rpcUrl, deployment } = fixture.chain
   const { contract: CONTRACT, token: TOKEN } = deployment
-  const env = { KEY: key, RPC_URL: rpcUrl, CONTRACT, TOKEN, STORE: store, ORIGIN: origin }
+  const env = { KEY: key, RPC_URL: rpcUrl, CONTRACT, TOKEN, STORE: store, ORIGIN: origin, LATER: `${later}` }
   return startSource('../test/payer.child.ts', [String(count), String(atOnce)], env)
 }
 
@@ -67,7 +70,7 @@ const answers = ({ output }: SourceProcess) =>
 
 test('three processes share one channel: all are served, and the sums agree to the unit', async () => {
   const payer = await wallet()
-  const processes = [1, 2, 3].map(() => start(payer, 40, 5))
+  const processes = [1, 2, 3].map(() => start(payer, { count: 40, atOnce: 5 }))
   for (const one of processes) expect(await one.ended, one.output.stderr).toBe(0)
   expect(processes.map((one) => answers(one).length)).toEqual([40, 40, 40])
   const own = client(payer)
@@ -81,24 +84,35 @@ test('three processes share one channel: all are served, and the sums agree to t
   await own.stop()
 })
 
+/** By then the turn of a dead process at opening is over, and what it may have sent is known. Milliseconds. */
+const afterDeath = 70_000
+
 test('killed again and again: no nonce twice, no second deposit, and the next one goes on', async () => {
   const payer = await wallet()
   const before = served
   let answered = 0
+  const { publicClient } = fixture.chain
   for (let round = 0; round < 4; round++) {
-    const one = start(payer, 1_000, 4)
-    // In the opening at first, then among requests.
-    await expect.poll(() => (round === 0 ? true : answers(one).length >= 5)).toBe(true)
-    await new Promise((resolve) => setTimeout(resolve, round === 0 ? 900 : 20 * round))
+    const one = start(payer, { count: 1_000, atOnce: 4, later: round * afterDeath })
+    // In the opening at first, between its two transactions or later; then among requests.
+    if (round === 0) {
+      const { address } = payer.account
+      await expect
+        .poll(() => publicClient.getTransactionCount({ address }), { interval: 5 })
+        .toBeGreaterThan(0)
+    } else {
+      await expect.poll(() => answers(one).length).toBeGreaterThanOrEqual(5)
+      await new Promise((resolve) => setTimeout(resolve, 20 * round))
+    }
     one.child.kill('SIGKILL')
     await one.ended
     answered += answers(one).length
   }
-  const last = start(payer, 20, 4)
+  const last = start(payer, { count: 20, atOnce: 4, later: 4 * afterDeath })
   expect(await last.ended, last.output.stderr).toBe(0)
   answered += answers(last).length
   // By then nobody vouches any more for what the dead had under way.
-  const own = client(payer, 400_000)
+  const own = client(payer, 4 * afterDeath + 400_000)
   const open = (await own.recover()).filter(({ state }) => state === 'open')
   expect(open).toHaveLength(1)
   const [{ channelId = '0x' } = {}] = open

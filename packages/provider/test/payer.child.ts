@@ -1,14 +1,18 @@
-/** A client in a process of its own: pays for `count` jokes, `at once` so many, from the store that others use too. */
+/**
+ * A client in a process of its own: pays for `count` jokes, `at once` so many, from the store that others use too. `LATER`: how far
+ * its clock is ahead, in milliseconds.
+ */
 import { createDrainClient } from '@drain/consumer'
 import { sqliteStore } from '@drain/consumer/sqlite'
 import { Deployment } from '@drain/core'
 import type { Address, Hex } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 
-const { KEY, RPC_URL, CONTRACT, TOKEN, STORE, ORIGIN } = process.env as Record<string, string>
+const { KEY, RPC_URL, CONTRACT, TOKEN, STORE, ORIGIN, LATER } = process.env as Record<string, string>
 const [count, atOnce] = process.argv.slice(2).map(Number) as [number, number]
 
 const client = createDrainClient({
+  now: () => Date.now() + Number(LATER),
   account: privateKeyToAccount(KEY as Hex),
   deployment: Deployment.from({ chainId: 31_337, contract: CONTRACT as Address, token: TOKEN as Address }),
   rpcUrl: RPC_URL,
