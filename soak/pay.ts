@@ -85,6 +85,7 @@ export async function pay(
     // A leap ends leases: then what was lost may have gone on, and be charged beside its retry.
     const unknown = lost > 0 && world.leaps > leaps ? quote * BigInt(lost) : 0n
     tab.end(quote, { cost: outcome.cost, total: outcome.total, unknown })
+    if (lost > 0) tab.hold(quote)
   } else {
     const atLeast = outcome.kind === 'lost' ? outcome.atLeast : 0n
     const isUnknown = lost > 0 || (outcome.kind === 'refused' && outcome.code === 'unavailable')
@@ -138,9 +139,11 @@ export async function payTwins(
     undefined,
   )
   tab.end(quote, { cost, unknown: isUnknown ? quote : 0n, total })
+  if (isLost && !isUnknown) tab.hold(quote)
   for (const outcome of outcomes) if (outcome.kind === 'refused') judge(world, tab, outcome.code)
   // Who was never left without an answer knows that nothing of its runs, nor should anything be held for it.
-  const isIdle = () => tab.running === 0n && tab.unknown === 0n && !tab.over && world.leaps === leaps
+  const isIdle = () =>
+    tab.running === 0n && tab.unknown === 0n && tab.held === 0n && !tab.over && world.leaps === leaps
   if (isLost || !isIdle()) return
   let reserved = await askReserved(world, tab)
   // One whose client hung up before may have arrived late.
