@@ -1,70 +1,35 @@
 /** Charges over HTTP: what is answered is answered once for one payment, and what is refused says how to pay. */
 import { evmCharge } from '@drain/mpp/server'
-import { type Paywall, sse } from '@drain/provider'
+import { sse } from '@drain/provider'
 import type { Address, Hex, LocalAccount } from 'viem'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Fixture, startFixture } from '../../provider/test/fixture.ts'
-import { challengeNonce, type SignedAuthorization, toPayload } from '../src/authorization.ts'
-import { type Challenge, parseChallenges } from '../src/codec/challenge.ts'
-import { serializeCredential } from '../src/codec/credential.ts'
-import { authorize, cheapGas, moveUsdc } from './charging.ts'
+import { expect, test } from 'vitest'
+import { cheapGas, moveUsdc } from './charging.ts'
+import * as shop from './sellingCharges.ts'
+import { answerTo, challengeIn, earned, fixture, type Init, paywall, price, under } from './sellingCharges.ts'
 
-let fixture: Fixture
-let paywall: Paywall
 let works = 0
 let whileWorking = async () => {}
 
-const price = 20_000n
+const ask = (path: string, init?: Init) =>
+  shop.ask(
+    path,
+    async (payment) => {
+      works += 1
+      await whileWorking()
+      if (path === '/long') return new Response('x'.repeat(300_000))
+      if (path !== '/stream') return new Response(`work ${works}`)
+      return sse(
+        payment,
+        (async function* () {
+          yield { data: 'at 5000', cost: 5_000n }
+        })(),
+      )
+    },
+    init,
+  )
 
-beforeAll(async () => {
-  fixture = await startFixture()
-  paywall = fixture.paywall({ schemes: [evmCharge(cheapGas)] })
-  await paywall.ready()
-})
-afterAll(() => fixture?.close())
-
-type Init = RequestInit & { duplex?: 'half' }
-
-function ask(path: string, init: Init = {}): Promise<Response> {
-  return paywall.handle(new Request(`http://127.0.0.1:1${path}`, init), price, async (payment) => {
-    works += 1
-    await whileWorking()
-    if (path === '/long') return new Response('x'.repeat(300_000))
-    if (path !== '/stream') return new Response(`work ${works}`)
-    return sse(
-      payment,
-      (async function* () {
-        for (const cost of [5_000n, 10_000n]) {
-          yield { data: `at ${cost}`, cost }
-          if (cost === 5_000n) await whileStreaming()
-        }
-      })(),
-    )
-  })
-}
-let whileStreaming = async () => {}
-
-function challengeIn(response: Response): Challenge {
-  const [challenge] = parseChallenges(response.headers.get('WWW-Authenticate'))
-  if (!challenge) throw new Error('no challenge')
-  return challenge
-}
-
-async function credentialFor(
-  path: string,
-  changes: Parameters<typeof authorize>[2] & { change?: Partial<SignedAuthorization> } = {},
-): Promise<string> {
-  const { change, ...signed } = changes
-  const challenge = challengeIn(await ask(path))
-  const authorization = await authorize(fixture, price, { nonce: challengeNonce(challenge), ...signed })
-  return serializeCredential({ challenge, payload: toPayload({ ...authorization, ...change }) })
-}
-
-const under = (Authorization: string, key?: string) => ({
-  headers: { Authorization, ...(key && { 'Idempotency-Key': key }) },
-})
-
-const earned = () => fixture.balance(fixture.provider.address)
+const credentialFor = async (path: string, changes?: Parameters<typeof answerTo>[1]) =>
+  answerTo(await ask(path), changes)
 
 const move = (from: LocalAccount, to: Address) => moveUsdc(fixture, from, to)
 
@@ -76,52 +41,6 @@ async function withoutMoney(work: (thief: LocalAccount) => Promise<Response>): P
   await move(fixture.stranger, thief.address)
   return credit
 }
-
-test('under a key a stream is given again, to the same credential and to a fresh one, for nothing', async () => {
-  const [before, worked] = [await earned(), works]
-  const credential = await credentialFor('/stream')
-  let during: Response | undefined
-  whileStreaming = async () => {
-    during ??= await ask('/stream', under(credential, 'stream'))
-  }
-  const first = await (await ask('/stream', under(credential, 'stream'))).text()
-  expect(during?.status).toBe(409)
-  expect(first).toContain('at 10000')
-  for (const one of [credential, await credentialFor('/stream')]) {
-    const again = await ask('/stream', under(one, 'stream'))
-    expect([again.status, again.headers.get('Idempotency-Replayed')]).toEqual([200, 'true'])
-    const text = await again.text()
-    expect([text.includes('at 5000'), text.includes('at 10000')]).toEqual([true, true])
-  }
-  expect([works - worked, (await earned()) - before]).toEqual([1, price])
-})
-
-test('under a key a stream whose payment is being mined is waited for, not called lost', async () => {
-  const { testClient } = fixture.chain
-  const [before, worked] = [await earned(), works]
-  const credential = await credentialFor('/stream')
-  let goOn = () => {}
-  const asked = new Promise<void>((resolve) => {
-    goOn = resolve
-  })
-  whileStreaming = () => asked
-  await testClient.setAutomine(false)
-  try {
-    const streaming = ask('/stream', under(credential, 'mining')).then((response) => response.text())
-    await expect.poll(async () => (await testClient.getTxpoolStatus()).pending).toBe(1)
-    const retry = ask('/stream', under(credential, 'mining'))
-    await testClient.mine({ blocks: 1 })
-    const again = await retry
-    expect([again.status, again.headers.has('Payment-Receipt')]).toEqual([409, false])
-    goOn()
-    expect(await streaming).toContain('at 10000')
-  } finally {
-    goOn()
-    await testClient.setAutomine(true)
-  }
-  expect((await ask('/stream', under(credential, 'mining'))).headers.get('Idempotency-Replayed')).toBe('true')
-  expect([works - worked, (await earned()) - before]).toEqual([1, price])
-})
 
 test('under a key an answer that is too long to be kept is neither given nor charged again', async () => {
   const [before, worked] = [await earned(), works]

@@ -4,7 +4,7 @@ import { erc20Abi, type LocalAccount } from 'viem'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Fixture, startFixture } from '../../provider/test/fixture.ts'
 import type { SignedAuthorization } from '../src/authorization.ts'
-import { authorize, chargesOf, uses } from './charging.ts'
+import { authorize, type Begun, chargesOf, codeOf, moveUsdc, uses } from './charging.ts'
 
 let fixture: Fixture
 let paywall: Paywall
@@ -20,30 +20,45 @@ beforeAll(async () => {
 afterAll(() => fixture?.close())
 
 describe('a transfer that is mined and fails, since the payer’s money was gone in the block before', () => {
-  /** Lets one fail, and returns the chain as it was before. */
-  async function fail(charges: ReturnType<typeof chargesOf>, thief: LocalAccount) {
+  /** Lets the transfer of what `cash` sends fail, and returns the chain as it was before. */
+  async function robbed<result>(thief: LocalAccount, cash: () => Promise<result>) {
     const { testClient, publicClient, walletClient, deployment } = fixture.chain
-    const authorization = await authorize(fixture, price, { signer: thief })
-    const key = keyOf(authorization)
-    const begun = await charges.begin(authorization, { quote: price, key })
-    if (!begun.ok) throw new Error('refused')
     const args = [fixture.stranger.address, await fixture.balance(thief.address)] as const
     const { maxFeePerGas } = await publicClient.estimateFeesPerGas()
     const snapshot = await testClient.snapshot()
     await testClient.setAutomine(false)
     try {
-      const capturing = begun.funds.capture(price, { outcome: answer }).catch((error) => error)
+      const cashing = cash()
       await expect.poll(async () => (await testClient.getTxpoolStatus()).pending).toBe(1)
       await walletClient(thief).writeContract({
         ...{ address: deployment.token, abi: erc20Abi, functionName: 'transfer', args, gas: 100_000n },
         ...{ maxFeePerGas: maxFeePerGas * 10n, maxPriorityFeePerGas: maxFeePerGas * 5n },
       })
       await testClient.mine({ blocks: 1 })
-      expect(await capturing).toMatchObject({ rejection: { code: 'unavailable' } })
+      return { result: await cashing, snapshot }
     } finally {
       await testClient.setAutomine(true)
     }
-    return { authorization, key, snapshot }
+  }
+
+  /** Takes a charge that fails. */
+  async function fail(charges: ReturnType<typeof chargesOf>, thief: LocalAccount) {
+    const authorization = await authorize(fixture, price, { signer: thief })
+    const key = keyOf(authorization)
+    const begun = await charges.begin(authorization, { quote: price, key })
+    if (!begun.ok) throw new Error('refused')
+    const capture = () => begun.funds.capture(price, { outcome: answer }).catch((error) => error)
+    const { result, snapshot } = await robbed(thief, capture)
+    expect(result).toMatchObject({ rejection: { code: 'unavailable' } })
+    const retry = (by = charges): Promise<Begun> => by.begin(authorization, { quote: price, key })
+    return { authorization, key, snapshot, retry }
+  }
+
+  /** What has failed stays so, and the payer has money again. */
+  async function restore(thief: LocalAccount): Promise<void> {
+    await moveUsdc(fixture, fixture.stranger, thief.address)
+    await fixture.chain.testClient.mine({ blocks: 6 })
+    await paywall.settler.transactions.poll()
   }
 
   test('is sent again when a reorganisation takes that back, and the answer is there for whoever has the key', async () => {
@@ -74,6 +89,39 @@ describe('a transfer that is mined and fails, since the payer’s money was gone
       rejection: { code: 'invalid_nonce' },
     })
     expect(await uses(fixture, authorization)).toBe(0)
+  })
+
+  test('is sent once more when that is final, if its payer has the money again', async () => {
+    const thief = fixture.chain.accounts[5] as LocalAccount
+    const { authorization, retry } = await fail(chargesOf(paywall), thief)
+    await restore(thief)
+    expect(await retry()).toMatchObject({ ok: false, outcome: answer })
+    expect(await uses(fixture, authorization)).toBe(1)
+  })
+
+  test('is not sent a third time, by no process, and each of the two counts against the payer', async () => {
+    const thief = fixture.chain.accounts[6] as LocalAccount
+    const charges = chargesOf(paywall, { failuresPerPayer: 2 })
+    const { authorization, retry } = await fail(charges, thief)
+    await restore(thief)
+    const sent = await fixture.sent()
+    expect(codeOf((await robbed(thief, retry)).result)).toBe('unavailable')
+    expect(await fixture.sent()).toBe(sent + 1)
+    await restore(thief)
+    const next = await authorize(fixture, price, { signer: thief })
+    expect(codeOf(await charges.begin(next, { quote: price }))).toBe('rate_limited')
+    const other = chargesOf(paywall)
+    expect([codeOf(await retry(other)), codeOf(await retry())]).toEqual(['invalid_nonce', 'invalid_nonce'])
+    expect([await fixture.sent(), await uses(fixture, authorization)]).toEqual([sent + 1, 0])
+  })
+
+  test('is not sent again for a payer that may not fail once more', async () => {
+    const thief = fixture.chain.accounts[4] as LocalAccount
+    const { authorization, retry } = await fail(chargesOf(paywall, { failuresPerPayer: 1 }), thief)
+    await restore(thief)
+    const sent = await fixture.sent()
+    expect(codeOf(await retry())).toBe('invalid_nonce')
+    expect([await fixture.sent(), await uses(fixture, authorization)]).toEqual([sent, 0])
   })
 })
 

@@ -1,13 +1,13 @@
 /** Shares of the work: what a payer may have at work at once, and what is let in of all. */
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import { PaymentFailedError, type Paywall } from '@drain/provider'
+import { memoryLedger, PaymentFailedError, type Paywall } from '@drain/provider'
 import { sqliteLedger } from '@drain/provider/sqlite'
 import type { Address, LocalAccount } from 'viem'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Fixture, startFixture } from '../../provider/test/fixture.ts'
 import type { ChargeInput } from '../src/server/charges.ts'
-import { authorize, chargesOf, codeOf, fundsOf, moveUsdc } from './charging.ts'
+import { authorize, breakable, chargesOf, codeOf, fundsOf, moveUsdc } from './charging.ts'
 
 let fixture: Fixture
 let paywall: Paywall
@@ -60,6 +60,31 @@ test('a balance lets in as many charges at once as it covers', async () => {
   // What came to nothing makes room again.
   for (const one of begun) if (one.ok) await one.funds.capture(0n, {})
   expect((await begin()).filter(({ ok }) => ok)).toHaveLength(2)
+})
+
+describe('a store that fails once the work is done shuts no payer out', () => {
+  const writes: [string, (key: string, text: string) => boolean][] = [
+    ['for the charge to be expected', (key) => key.startsWith('charge-due/')],
+    ['for its transfer to be sent', (_, text) => text.includes('"sending"')],
+    ['for both, and for whatever comes then', () => true],
+  ]
+  test.each(writes)('%s', async (_, concerns) => {
+    let isFull = false
+    const store = memoryLedger({ log: () => {} })
+    const ledger = breakable(store, (key, text) => isFull && concerns(key, text ?? ''))
+    const charges = chargesOf(fixture.paywall({ ledger }), { failuresPerPayer: 1 })
+    const begin = async () => charges.begin(await authorize(fixture, price), { quote: price })
+    const before = await fixture.balance(fixture.provider.address)
+    const funds = fundsOf(await begin())
+    isFull = true
+    await expect(funds.capture(price, { outcome: new Uint8Array([1]) })).rejects.toMatchObject({
+      code: 'ledger_unavailable',
+    })
+    isFull = false
+    // What could not be written then is written a second later.
+    await expect.poll(async () => codeOf(await begin()), { timeout: 10_000 }).toBe('taken')
+    expect(await fixture.balance(fixture.provider.address)).toBe(before)
+  })
 })
 
 describe('two processes on one ledger', () => {

@@ -1,12 +1,12 @@
 /** Charges by authorization: taken once, cashed once, whoever sends what in between. */
-import { LedgerUnavailableError, PaymentFailedError, type Paywall } from '@drain/provider'
+import { memoryLedger, PaymentFailedError, type Paywall } from '@drain/provider'
 import { type Hex, parseEventLogs } from 'viem'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Fixture, startFixture } from '../../provider/test/fixture.ts'
 import { startRpcProxy } from '../../provider/test/RpcProxy.ts'
 import type { SignedAuthorization } from '../src/authorization.ts'
 import { tokenAbi } from '../src/server/chargeToken.ts'
-import { authorize, type Begun, chargesOf, codeOf, fundsOf, transferWith } from './charging.ts'
+import { authorize, type Begun, breakable, chargesOf, codeOf, fundsOf, transferWith } from './charging.ts'
 
 let fixture: Fixture
 let paywall: Paywall
@@ -283,23 +283,13 @@ test('what a node says of a transfer is believed only with the token’s own eve
 })
 
 test('a store that fails once the transfer is mined withholds no answer, is told, and charges nothing again', async () => {
-  const { notebook } = paywall.ledger
   let isFull = false
-  const failing: Paywall = {
-    ...paywall,
-    ledger: {
-      ...paywall.ledger,
-      notebook: {
-        read: (...args) => notebook.read(...args),
-        write: (noteKey, decide) =>
-          notebook.write(noteKey, (text, now) => {
-            const decision = decide(text, now)
-            if (isFull && decision.write?.includes('"settled"')) throw new LedgerUnavailableError('full')
-            return decision
-          }),
-      },
-    },
-  }
+  const failing = fixture.paywall({
+    ledger: breakable(
+      memoryLedger({ log: () => {} }),
+      (_, text) => isFull && text?.includes('"settled"') === true,
+    ),
+  })
   const told: object[] = []
   const charges = chargesOf(failing, { warn: (message, fields) => void told.push({ message, ...fields }) })
   const before = await fixture.balance(fixture.provider.address)

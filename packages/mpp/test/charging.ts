@@ -1,5 +1,5 @@
 /** Charges against a private chain with the real token, for tests. */
-import type { Paywall } from '@drain/provider'
+import { type LedgerOpener, LedgerUnavailableError, type Paywall } from '@drain/provider'
 import {
   type Address,
   erc20Abi,
@@ -41,6 +41,29 @@ export function chargesOf(
     },
     { ...cheapGas, ...input },
   )
+}
+
+/** A ledger whose store fails where `isBroken` says so of a note and what is to be written. */
+export function breakable(
+  open: LedgerOpener,
+  isBroken: (key: string, text: string | null | undefined) => boolean,
+): LedgerOpener {
+  return (identity) => {
+    const ledger = open(identity)
+    const { notebook } = ledger
+    return {
+      ...ledger,
+      notebook: {
+        read: (...args) => notebook.read(...args),
+        write: (key, decide) =>
+          notebook.write(key, (text, now) => {
+            const decision = decide(text, now)
+            if (isBroken(key, decision.write)) throw new LedgerUnavailableError('full')
+            return decision
+          }),
+      },
+    }
+  }
 }
 
 export type Begun = Awaited<ReturnType<ReturnType<typeof chargesOf>['begin']>>

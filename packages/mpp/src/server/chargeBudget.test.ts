@@ -16,8 +16,8 @@ function setUp(input: ChargeBudgetInput = {}) {
   const { notebook } = memoryLedger({ now: () => now, log: () => {} })(identity)
   const another = () => createChargeBudget(input, () => now, notebook)
   const budget = another()
-  const charge = (from: Address, nonce: Hex = numberToHex(++nonces, { size: 32 })) => ({
-    ...{ from, to: address(2), value, validAfter: 0n, nonce },
+  const charge = (from: Address, amount = value, nonce: Hex = numberToHex(++nonces, { size: 32 })) => ({
+    ...{ from, to: address(2), value: amount, validAfter: 0n, nonce },
     validBefore: BigInt(now / 1_000) + 300n,
   })
   const codeOf = (entered: Awaited<ReturnType<typeof budget.enter>> | undefined) => {
@@ -34,8 +34,8 @@ function setUp(input: ChargeBudgetInput = {}) {
     enter: async (one = charge(address(9)), balance = rich, by = budget) =>
       codeOf(await by.enter(one, balance)),
     /** Takes a charge of a payer and ends it. */
-    async have(end: 'settled' | 'failed', from: Address) {
-      const one = charge(from)
+    async have(end: 'settled' | 'failed', from: Address, amount = value) {
+      const one = charge(from, amount)
       const entered = await budget.enter(one, rich)
       if (entered === 'poor' || !entered.ok) throw new Error('refused')
       entered.leave()
@@ -71,6 +71,40 @@ test('a payer that has paid may have more at work, but never more than a quarter
   expect(count(codes, 'taken')).toBe(4)
   for (let paid = 0; paid < 9; paid += 1) await have('settled', thief)
   expect(count(await Promise.all(times(12, () => enter(charge(thief)))), 'taken')).toBe(6)
+})
+
+test('beyond what may fail of it, a payer has no more at work than it has paid, and what fails of that it pays again', async () => {
+  const { budget, charge, enter, ask, have, pass, another } = setUp()
+  for (let paid = 0; paid < 20; paid += 1) await have('settled', thief)
+  // 200 in all: the three largest may fail, two of the others are paid for.
+  const dear = [90n, 80n, 100n, 90n, 80n, 90n, 80n].map((amount) => charge(thief, amount))
+  const other = another()
+  const codes = []
+  for (const [index, one] of dear.entries())
+    codes.push(await enter(one, rich, index % 2 === 0 ? budget : other))
+  expect(codes).toEqual([...Array(5).fill('taken'), ...Array(2).fill('rate_limited')])
+  expect(await ask(thief)).toBe('asked')
+  expect(count(await Promise.all(times(12, () => enter(charge(thief)))), 'taken')).toBe(4)
+  await Promise.all(dear.map((one) => budget.end(one, 'failed')))
+  pass(86_400_000)
+  expect(count(await Promise.all(times(12, () => enter(charge(thief)))), 'taken')).toBe(3)
+})
+
+test('a payer of whom only its counts are known has paid nothing', async () => {
+  const { charge, enter, notebook } = setUp()
+  const write = JSON.stringify({ work: {}, settled: 9, failed: 0, failedThen: 0, day: '2026-03-01' })
+  await notebook.write(`charge-payer/${honest}`, () => ({ result: undefined, write }))
+  expect(count(await Promise.all(times(9, () => enter(charge(honest)))), 'taken')).toBe(3)
+})
+
+test('a charge that is settled after all takes its place anew, if its payer may have one, and ends anew', async () => {
+  const { budget, charge, enter } = setUp({ failuresPerPayer: 2 })
+  const one = charge(thief)
+  await enter(one)
+  await budget.end(one, 'failed')
+  expect([await budget.enterAgain(one), await enter(charge(thief))]).toEqual([true, 'rate_limited'])
+  expect(await budget.end(one, 'failed')).toBe(true)
+  expect(await budget.enterAgain(one)).toBe(false)
 })
 
 test('those that have paid none yet leave half of the places to those that have', async () => {

@@ -2,8 +2,9 @@
  * Who may be worked for before its money is there. Charges that come to nothing cost questions to the node for credentials that are
  * never settled, work, and gas for transactions that fail, since the payer has moved its money away meanwhile.
  *
- * A payer's share is what it may have at work at once: at first as many as may fail a day, and one more for each that it has paid. It
- * is durable, and one for all processes on the ledger. Questions to the node are counted in memory, for this process.
+ * A payer's share is what it may have at work at once: at first as many as may fail a day, and one more for each that it has paid, of
+ * no more than it has paid in all. It is durable, and one for all processes on the ledger. Questions to the node are counted in memory,
+ * for this process.
  */
 import { DrainError } from '@drain/core'
 import { type Notebook, networkOf } from '@drain/provider'
@@ -25,7 +26,7 @@ export type ChargeBudgetInput = {
   atOnce?: number | undefined
   /**
    * Charges a day (UTC) of one payer that may fail after the work was done: then it is refused until the day is over. Also how many
-   * one may have at work that has paid none yet. Default 3.
+   * one may have at work that has paid none yet; what others have beyond that must come to no more than they have paid. Default 3.
    */
   failuresPerPayer?: number | undefined
   /**
@@ -43,6 +44,8 @@ export type ChargeBudget = {
    * when this process doesn't work for it any more, and `end` when it has ended.
    */
   enter(charge: Authorization, balance: bigint): Promise<{ ok: true; leave(): void } | RefusedCharge | 'poor'>
+  /** Takes a place for a charge that has ended and is to be settled after all, durably, if its payer may have one. */
+  enterAgain(charge: Authorization): Promise<boolean>
   /** Writes down how a charge has ended. `false`: that was done before. */
   end(charge: Pick<Authorization, 'from' | 'nonce'>, end: ChargeEnd): Promise<boolean>
   prune(): Promise<void>
@@ -73,15 +76,24 @@ export function createChargeBudget(
   const asked = { minute: Number.NaN, all: 0, strangers: 0, each: new Map<string, number>() }
   const working = { all: 0, strangers: 0 }
 
-  /** How many charges a payer may have at work. */
-  function shareOf({ settled, failed, failedThen }: Payer): number {
-    if (failedThen >= failuresPerPayer) return 0
-    const trust = Math.max(0, settled - failed)
-    return Math.min(partOf(atOnce, 4), failuresPerPayer - failedThen + trust)
+  /** Whether a payer may have charges of these amounts at work: the largest are those that may fail, the others must be paid for. */
+  function mayHave({ settled, failed, failedThen, paidAmount }: Payer, amounts: readonly bigint[]): boolean {
+    const free = failuresPerPayer - failedThen
+    if (free <= 0 || amounts.length > Math.min(partOf(atOnce, 4), free + Math.max(0, settled - failed)))
+      return false
+    const trusted = amounts.toSorted((a, b) => (a < b ? 1 : -1)).slice(free)
+    return trusted.length === 0 || sumOf(trusted) <= BigInt(paidAmount)
   }
 
-  function refuseShare(payer: Payer): RefusedCharge {
-    return shareOf(payer) === 0 ? untilTomorrow() : busy('This payer has', 2)
+  function refuseShare({ failedThen }: Payer): RefusedCharge {
+    return failedThen >= failuresPerPayer ? untilTomorrow() : busy('This payer has', 2)
+  }
+
+  /** A payer with one more charge at work. */
+  function withWork(payer: Payer, { nonce, value, validBefore }: Authorization, seconds: bigint): Payer {
+    const left = Object.entries(payer.work).filter(([, { until }]) => BigInt(until) + lingerSeconds > seconds)
+    const own = { value: String(value), until: String(validBefore) }
+    return { ...payer, work: { ...Object.fromEntries(left), [nonce]: own } }
   }
 
   function untilTomorrow(): RefusedCharge {
@@ -123,16 +135,17 @@ export function createChargeBudget(
   }
 
   return {
-    async ask({ from, nonce }, remoteAddress) {
+    async ask({ from, nonce, value }, remoteAddress) {
       const payer = await payers.get(from)
       const seconds = BigInt(Math.floor(clock() / 1_000))
-      if (atWork(payer, seconds, nonce).length >= shareOf(payer)) return refuseShare(payer)
+      if (!mayHave(payer, [value, ...atWork(payer, seconds, nonce)])) return refuseShare(payer)
       return (
         (await refuseStranger(payer)) ??
         (mayAsk(payer, from, remoteAddress) ? undefined : busy('There are', 60))
       )
     },
-    async enter({ from, nonce, value, validBefore }, balance) {
+    async enter(charge, balance) {
+      const { from, nonce, value } = charge
       const isStranger = isNew(await payers.get(from))
       if (working.all >= atOnce || (isStranger && working.strangers >= partOf(atOnce, 2)))
         return busy('There are', 5)
@@ -147,17 +160,10 @@ export function createChargeBudget(
       }
       const refusal = await payers
         .change<RefusedCharge | 'poor' | undefined>(from, (payer, seconds) => {
-          const others = atWork(payer, seconds, nonce)
-          if (others.length >= shareOf(payer)) return { result: refuseShare(payer) }
-          if (balance < others.reduce((sum, other) => sum + other, value)) return { result: 'poor' }
-          const left = Object.entries(payer.work).filter(
-            ([, { until }]) => BigInt(until) + lingerSeconds > seconds,
-          )
-          const own = { value: String(value), until: String(validBefore) }
-          return {
-            result: undefined,
-            payer: { ...payer, work: { ...Object.fromEntries(left), [nonce]: own } },
-          }
+          const amounts = [value, ...atWork(payer, seconds, nonce)]
+          if (!mayHave(payer, amounts)) return { result: refuseShare(payer) }
+          if (balance < sumOf(amounts)) return { result: 'poor' }
+          return { result: undefined, payer: withWork(payer, charge, seconds) }
         })
         .catch((error) => {
           leave()
@@ -167,6 +173,12 @@ export function createChargeBudget(
       leave()
       return refusal
     },
+    enterAgain: (charge) =>
+      payers.change(charge.from, (payer, seconds) =>
+        mayHave(payer, [charge.value, ...atWork(payer, seconds, charge.nonce)])
+          ? { result: true, payer: withWork(payer, charge, seconds) }
+          : { result: false },
+      ),
     async end(charge, end) {
       const isFirst = await payers.end(charge, end)
       if (isFirst && end === 'failed')
@@ -190,6 +202,8 @@ const isNew = ({ settled, failed }: Payer) => settled <= failed
 
 /** A part of a limit, but never nothing. */
 const partOf = (limit: number, parts: number) => Math.max(1, Math.floor(limit / parts))
+
+const sumOf = (amounts: readonly bigint[]) => amounts.reduce((sum, amount) => sum + amount, 0n)
 
 function busy(who: string, seconds: number): RefusedCharge {
   const message = `${who} too many charges at the moment: pay from a channel, or later.`

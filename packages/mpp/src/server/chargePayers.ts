@@ -11,6 +11,8 @@ export type Payer = {
   readonly work: Readonly<Record<Hex, { readonly value: string; readonly until: string }>>
   /** Charges that were paid. */
   readonly settled: number
+  /** What they came to, less what charges came to that failed: base units. */
+  readonly paidAmount: string
   /** Charges that were worked for and could not be settled. */
   readonly failed: number
   /** The same on `day` (UTC). */
@@ -39,10 +41,13 @@ const keyOf = (from: Address) => `${prefix}${from}`.toLowerCase()
 
 /** @param today The day (UTC), such as `2026-01-31`. */
 export function createChargePayers(notebook: Notebook, today: () => string): ChargePayers {
-  const nobody = (): Payer => ({ work: {}, settled: 0, failed: 0, failedThen: 0, day: today() })
+  const nobody = (): Payer => ({
+    ...{ work: {}, settled: 0, paidAmount: '0', failed: 0, failedThen: 0, day: today() },
+  })
 
   function decode(text: string | undefined): Payer {
-    const payer: Payer = text === undefined ? nobody() : JSON.parse(text)
+    // Older records know of no amount.
+    const payer: Payer = text === undefined ? nobody() : { paidAmount: '0', ...JSON.parse(text) }
     const day = today()
     return payer.day === day ? payer : { ...payer, day, failedThen: 0 }
   }
@@ -68,8 +73,11 @@ export function createChargePayers(notebook: Notebook, today: () => string): Cha
         if (!ended) return { result: false }
         if (end === 'released') return { result: true, payer: { ...payer, work } }
         const { settled, failed, failedThen } = payer
+        const [paid, value] = [BigInt(payer.paidAmount), BigInt(ended.value)]
         const counted =
-          end === 'settled' ? { settled: settled + 1 } : { failed: failed + 1, failedThen: failedThen + 1 }
+          end === 'settled'
+            ? { settled: settled + 1, paidAmount: String(paid + value) }
+            : { failed: failed + 1, failedThen: failedThen + 1, paidAmount: String(paid - value) }
         return { result: true, payer: { ...payer, work, ...counted } }
       }),
     async prune(day) {

@@ -1,4 +1,4 @@
-import { memoryLedger } from '@drain/provider'
+import { memoryLedger, type Notebook } from '@drain/provider'
 import type { Address, Hex } from 'viem'
 import { expect, test } from 'vitest'
 import { createChargeRecords } from './chargeRecords.ts'
@@ -99,6 +99,31 @@ test('a day after its end a charge is forgotten, with its answer and its key', a
   const left = []
   for await (const note of notebook.read('')) left.push(note.key)
   expect(left).toEqual([])
+})
+
+test('a charge that could not come to be sent leaves nothing behind, its answer neither', async () => {
+  const { notebook } = setUp()
+  const failing: Notebook = {
+    read: (...args) => notebook.read(...args),
+    write: (key, decide) =>
+      notebook.write(key, (text, now) => {
+        const decision = decide(text, now)
+        if (decision.write?.includes('"sending"')) throw new Error('full')
+        return decision
+      }),
+  }
+  const records = createChargeRecords(failing, token)
+  await records.take(charge, by('one'))
+  await expect(records.beginSending(charge, 'one', '{}', new Uint8Array([1]))).rejects.toThrow('full')
+  expect(await records.release(charge, 'one')).toBe(true)
+  for await (const note of notebook.read('')) throw new Error(`left: ${note.key}`)
+})
+
+test('it is counted how often a transfer was sent', async () => {
+  const { records } = setUp()
+  await records.take(charge, by('one'))
+  for (let sent = 0; sent < 2; sent += 1) await records.countSending(charge)
+  expect(await records.get(charge)).toMatchObject({ owner: 'one', sendings: 2 })
 })
 
 test('work that comes to nothing leaves nothing behind, and a key that stands for a newer charge stays', async () => {

@@ -22,6 +22,8 @@ export type ChargeRecord = {
   /** The signed authorization, from `sending` on. */
   readonly payload?: string | undefined
   readonly txHash?: Hex | undefined
+  /** How often its transfer was sent. */
+  readonly sendings?: number | undefined
 }
 
 /** What an `Idempotency-Key` stands for. */
@@ -53,6 +55,8 @@ export type ChargeRecords = {
     payload: string,
     answer: Uint8Array | undefined,
   ): Promise<boolean>
+  /** A transfer is written down, and on its way. */
+  countSending(authorization: Authorization): Promise<void>
   /** `goesOn`: the answer is a stream, and kept when that ends; until then the lease is to be renewed. */
   settle(authorization: Authorization, txHash: Hex, goesOn: boolean): Promise<void>
   /** A settled stream has ended. */
@@ -159,6 +163,9 @@ export function createChargeRecords(notebook: Notebook, token: Address): ChargeR
         await drop(answerKey(authorization), () => true)
       return isHeld
     },
+    async countSending(authorization) {
+      await change(authorization, (record) => ({ ...record, sendings: (record.sendings ?? 0) + 1 }))
+    },
     async settle(authorization, txHash, goesOn) {
       await change(authorization, (record, now) => ({
         ...record,
@@ -176,6 +183,13 @@ export function createChargeRecords(notebook: Notebook, token: Address): ChargeR
     },
     async release(authorization, owner) {
       let key: IdempotencyKey | undefined
+      // Of one that was about to be sent: without a record nothing would ever drop it.
+      const [text, answer] = await Promise.all([
+        read(recordKey(authorization)),
+        read(answerKey(authorization)),
+      ])
+      if (answer !== undefined && text !== undefined && isHeldBy(decode(text), owner))
+        await drop(answerKey(authorization), () => true)
       const wasHeld = await change(authorization, (record) => {
         if (!isHeldBy(record, owner)) return undefined
         key = record.key

@@ -26,6 +26,14 @@ export type ChargeFailure =
 export type Refusal = { ok: false; failure: ChargeFailure; message: string }
 export type Settled = { ok: true; txHash: `0x${string}` }
 
+/** What sending a transfer is bound to. */
+export type Sending = {
+  /** Why none is to be sent, though the token would take it: asked before each. */
+  refuse(): Promise<Refusal | undefined>
+  /** Told once one is written down. */
+  sent(): Promise<void>
+}
+
 export type ChargeSettler = {
   /** Whether the token would take it now, the newest block before that, and what the payer holds, base units. */
   check(authorization: SignedAuthorization): Promise<{ ok: true; block: bigint; balance: bigint } | Refusal>
@@ -33,7 +41,7 @@ export type ChargeSettler = {
    * Cashes it, and returns once that is mined and its events say so. Called again for the same, it goes on with what is on its way.
    * @param block One in which it wasn't used yet.
    */
-  settle(authorization: SignedAuthorization, block: bigint): Promise<Settled | Refusal>
+  settle(authorization: SignedAuthorization, block: bigint, sending: Sending): Promise<Settled | Refusal>
   /** The least that is worth its gas, base units, by the price of gas when it was last asked. */
   readonly minimum: bigint
   /** Asks for the price of gas, unless that was done in the last seconds. */
@@ -156,7 +164,7 @@ export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettle
     return refuse('refused', 'The token refuses the authorization.')
   }
 
-  async function send(authorization: SignedAuthorization): Promise<JournalEntry | Refusal> {
+  async function send(authorization: SignedAuthorization, sending: Sending): Promise<JournalEntry | Refusal> {
     if (isLate(authorization)) return refuse('expired', 'The authorization has expired.')
     const call = callOf(authorization)
     let estimate: bigint
@@ -171,13 +179,17 @@ export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettle
     if (maxFeePerGas > maxGasPrice) return gasTooDear
     const gas = (estimate * 12n) / 10n < maxGas ? (estimate * 12n) / 10n : maxGas
     const fees = { gas, maxFeePerGas, maxPriorityFeePerGas, limit: maxGasPrice }
-    return transactions.send({
+    const refusal = await sending.refuse()
+    if (refusal) return refusal
+    const sent = await transactions.send({
       ...call,
       kind: 'charge',
       takes: [],
       subject: nameOf(token, authorization),
       fees,
     })
+    await sending.sent()
+    return sent
   }
 
   /** The transaction that has used the authorization for what it was signed for, whoever sent it. */
@@ -198,10 +210,14 @@ export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettle
     return undefined
   }
 
-  async function settleOnce(authorization: SignedAuthorization, block: bigint): Promise<Settled | Refusal> {
+  async function settleOnce(
+    authorization: SignedAuthorization,
+    block: bigint,
+    sending: Sending,
+  ): Promise<Settled | Refusal> {
     const name = nameOf(token, authorization)
     const before = (await transactions.unsettled()).find(({ subject }) => subject === name)
-    const sent = before ?? (await send(authorization))
+    const sent = before ?? (await send(authorization, sending))
     if ('failure' in sent) {
       // Whoever saw it may have sent it: what counts is the transfer.
       if (sent.failure !== 'used' && sent.failure !== 'expired' && sent.failure !== 'refused') return sent
@@ -220,7 +236,7 @@ export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettle
     if (entry.state === 'mined') return reverted
     if (await isUsed(authorization))
       return refuse('used', 'The authorization was used for something else, or canceled.')
-    return refuse('refused', 'The transfer was mined and failed. Nothing was taken.')
+    return failedForGood
   }
 
   return {
@@ -229,11 +245,11 @@ export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettle
         failed(error)
         return outOfReach
       }),
-    settle(authorization, block) {
+    settle(authorization, block, sending) {
       const name = nameOf(token, authorization)
       const settling =
         running.get(name) ??
-        settleOnce(authorization, block)
+        settleOnce(authorization, block, sending)
           .catch((error) => {
             failed(error)
             return unknown
@@ -272,6 +288,8 @@ const reverted = refuse(
   'reverted',
   'The transfer was mined and failed. Whether it stays so is not known yet.',
 )
+
+export const failedForGood = refuse('refused', 'The transfer was mined and failed. Nothing was taken.')
 
 /** Nothing was sent. */
 const outOfReach = refuse('unavailable', 'The chain cannot be read at the moment.')

@@ -26,7 +26,14 @@ import {
   refusedBy,
   usedBefore,
 } from './chargeRejections.ts'
-import { createChargeSettler, type Settled, tooPoor, unknown } from './chargeSettler.ts'
+import {
+  createChargeSettler,
+  failedForGood,
+  type Refusal,
+  type Settled,
+  tooPoor,
+  unknown,
+} from './chargeSettler.ts'
 import { readTokenDomain } from './chargeToken.ts'
 
 /** Turns charges on. */
@@ -92,6 +99,8 @@ const askAgainMs = 3_000
 /** When what could not be written down after a transfer was mined is tried again, in milliseconds. */
 const writeAgainMs = [1_000, 10_000, 60_000]
 const pruneMs = 3_600_000
+/** How often the transfer of one charge is sent: once more after one that has failed for good, since each costs its gas. */
+const mostSendings = 2
 
 /** @throws {InvalidAmountError | DrainError} `invalid_limit` */
 export function createCharges(context: ChargeContext, input: ChargeInput): Charges {
@@ -185,12 +194,23 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     }
   }
 
-  /** Cashes what work was done for, and writes down what came of it. `goesOn`: the answer is a stream that goes on. */
+  /**
+   * Cashes what work was done for, and writes down what came of it.
+   * @param ask.goesOn The answer is a stream that goes on.
+   * @param ask.sendings How often its transfer was sent before.
+   */
   async function cash(
     authorization: SignedAuthorization,
-    { block, goesOn = false }: { block: bigint; goesOn?: boolean },
+    {
+      block,
+      goesOn = false,
+      sendings = 0,
+    }: { block: bigint; goesOn?: boolean; sendings?: number | undefined },
   ): Promise<Settled | (RefusedCharge & { isOver: boolean })> {
-    const settled = await settler.settle(authorization, block)
+    const settled = await settler.settle(authorization, block, {
+      refuse: async () => (sendings > 0 ? refuseAgain(authorization, sendings) : undefined),
+      sent: () => note('that a charge was sent is not counted', () => records.countSending(authorization)),
+    })
     const { from, value } = authorization
     if (settled.ok) {
       const { txHash } = settled
@@ -209,13 +229,28 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     logger.warn('a charge was not settled', { from, failure: settled.failure })
     const over = isOver(settled)
     const hasFailed = over || settled.failure === 'reverted'
-    if (!hasFailed) metrics.charges('pending')
-    else
-      await note('a failed charge was not counted', async () => {
-        if (await budget.end(authorization, 'failed')) metrics.charges('failed')
-      })
+    if (hasFailed) await countFailure(authorization)
+    else metrics.charges('pending')
     if (over) await records.fail(authorization)
     return { ...refusedBy(settled), isOver: over }
+  }
+
+  function countFailure(authorization: SignedAuthorization): Promise<void> {
+    return note('a failed charge was not counted', async () => {
+      if (await budget.end(authorization, 'failed')) metrics.charges('failed')
+    })
+  }
+
+  /**
+   * Whether a transfer is not to be sent again. The journal has settled the one before, and the token would still take it: that has
+   * failed for good, and the payer may let this one fail too.
+   */
+  async function refuseAgain(
+    authorization: SignedAuthorization,
+    sendings: number,
+  ): Promise<Refusal | undefined> {
+    await countFailure(authorization)
+    return sendings < mostSendings && (await budget.enterAgain(authorization)) ? undefined : failedForGood
   }
 
   /** What a record says to a request that comes with its authorization, or under its key. `undefined`: it is in nobody's way. */
@@ -238,7 +273,8 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     if (record.state === 'sending') {
       // Who works for it may be about to begin a stream.
       const goesOn = until > clock()
-      const cashed = await cash(authorizationIn(record), { block: BigInt(record.block), goesOn })
+      const { block, sendings } = record
+      const cashed = await cash(authorizationIn(record), { block: BigInt(block), goesOn, sendings })
       if (!cashed.ok) return cashed.isOver ? undefined : cashed
       txHash = cashed.txHash
       until = (await records.get(charge))?.until ?? 0
@@ -312,11 +348,28 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     const released: ChannelState = { ...account, reserved: 0n }
     let state: 'taken' | 'settled' | 'ended' = 'taken'
 
-    async function settle(outcome: Uint8Array | undefined, goesOn: boolean): Promise<void> {
+    /** Nothing is sent for it: its payer may have another at work. Whoever has taken it over holds the place from then on. */
+    function giveBack(): Promise<void> {
+      return note('a place was not given back', async () => {
+        await records.release(authorization, owner)
+        if (!(await records.get(authorization))) await budget.end(authorization, 'released')
+      })
+    }
+
+    async function beginSending(outcome: Uint8Array | undefined): Promise<void> {
       const payload = JSON.stringify(toPayload(authorization))
-      await context.charges.expect({ ...authorization, block })
-      if (!(await records.beginSending(authorization, owner, payload, outcome)))
-        throw new PaymentFailedError(usedBefore.rejection)
+      try {
+        await context.charges.expect({ ...authorization, block })
+        if (!(await records.beginSending(authorization, owner, payload, outcome)))
+          throw new PaymentFailedError(usedBefore.rejection)
+      } catch (error) {
+        await giveBack()
+        throw error
+      }
+    }
+
+    async function settle(outcome: Uint8Array | undefined, goesOn: boolean): Promise<void> {
+      await beginSending(outcome)
       const cashed = await cash(authorization, { block, goesOn }).catch((error) => {
         // The store failed, and the transfer may be mined: nobody may say that it isn't.
         tellFailure('whether a charge was settled is not written down', error)
@@ -340,9 +393,7 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
         await note('the answer to a charge is not kept', () => records.finish(authorization, outcome))
       } else if (state === 'taken' && final) {
         state = 'ended'
-        // Whoever has taken it over holds the place from then on.
-        if (await records.release(authorization, owner).finally(leave))
-          await note('a place was not given back', () => budget.end(authorization, 'released'))
+        await giveBack().finally(leave)
         metrics.charges('released')
         return { ok: true, captured: 0n, held: 0n, state: released }
       }
@@ -354,6 +405,7 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     return {
       account,
       consumer: from,
+      takesWhole: true,
       capture,
       // What is paid is worked for to its end.
       renew: async () =>

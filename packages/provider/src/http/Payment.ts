@@ -60,6 +60,8 @@ export class Payment {
   #deferredTo: ReadableStream | undefined
   #isDeferred = false
   #isAbandoned = false
+  /** Whether a step was asked for that costs something. */
+  #isBegun = false
   /** What was charged when the provider ended this payment while its work went on. */
   #cutOffAt: bigint | undefined
   #sent: SentText | undefined
@@ -92,7 +94,10 @@ export class Payment {
     context.running.add(this)
   }
 
-  /** Aborted when the channel closes, a stream ends early, or the client is gone: end the work at what was metered so far. */
+  /**
+   * Aborted when the channel closes, a stream ends early, or the client is gone and `outlivesClient` isn't so: end the work at what
+   * was metered so far.
+   */
   get signal(): AbortSignal {
     this.#abort ??= new AbortController()
     if (this.#isAborted) this.#abort.abort()
@@ -130,6 +135,14 @@ export class Payment {
   /** Whether the client is gone. */
   get isAbandoned(): boolean {
     return this.#isAbandoned
+  }
+
+  /**
+   * Whether the work goes on when the client is gone: it has paid for all of it, or is about to, and gets it under its
+   * `Idempotency-Key`.
+   */
+  get outlivesClient(): boolean {
+    return this.#isBegun && this.keepsAnswer && this.#funds?.takesWhole === true
   }
 
   get isDeferred(): boolean {
@@ -174,6 +187,7 @@ export class Payment {
    */
   async step(cost: bigint, hold: bigint): Promise<void> {
     const { lines } = this.#context
+    if (cost > 0n) this.#isBegun = true
     const result = await this.#capture(cost, { final: false, hold })
     const before = this.#held
     this.#account = result.state
@@ -197,16 +211,19 @@ export class Payment {
 
   /**
    * The client is gone. The work is told to stop; what it has done is charged all the same, when it settles. If it never does, the
-   * payment ends after ten minutes.
+   * payment ends after ten minutes. Work that `outlivesClient` is told to stop then only.
    */
   abandon(): void {
     if (this.#isAbandoned || this.#settlement) return
     this.#isAbandoned = true
-    const timer = setTimeout(() => void this.cutOff().catch(() => {}), abandonedMs)
+    const goesOn = this.outlivesClient
+    // A stream that is told to stop settles by itself, and keeps what there is of it.
+    const end = () => (goesOn ? this.abort() : void this.cutOff().catch(() => {}))
+    const timer = setTimeout(end, abandonedMs)
     if (typeof timer === 'object') timer.unref()
     const stop = () => clearTimeout(timer)
     this.settled.then(stop, stop)
-    this.abort()
+    if (!goesOn) this.abort()
   }
 
   /**
@@ -318,7 +335,7 @@ export class PaymentCutOffError extends DrainError {
 const max = (a: bigint, b: bigint) => (a > b ? a : b)
 const min = (a: bigint, b: bigint) => (a < b ? a : b)
 
-/** How long work whose client is gone may take to report what it cost. Its reservation is renewed until then. */
+/** How long work whose client is gone may take, to report what it cost or to its end. Its reservation is renewed until then. */
 const abandonedMs = 600_000
 
 function deferred() {

@@ -94,6 +94,11 @@ export type Funds = {
   /** As it was when the payment began. `channelId` keys what runs at the moment; without a channel it stands for the payer. */
   readonly account: ChannelState
   readonly consumer: Address
+  /**
+   * Says that the first cost that is captured takes all that is held. What is begun for it and read by nobody is worked for to its end
+   * then, if a retry can get it.
+   */
+  readonly takesWhole?: true | undefined
   /** As `Ledger.capture`. What is thrown keeps the answer from being sent; see `PaymentFailedError`. */
   capture(
     cost: bigint,

@@ -3,6 +3,7 @@ export type SentText = {
   add(text: string): void
   /** All of it, or nothing when it was too much. */
   bytes(): Uint8Array | undefined
+  readonly isTooLong: boolean
 }
 
 export function createSentText(maxBytes: number): SentText {
@@ -15,5 +16,8 @@ export function createSentText(maxBytes: number): SentText {
       else parts = []
     },
     bytes: () => (length <= maxBytes ? new TextEncoder().encode(parts.join('')) : undefined),
+    get isTooLong() {
+      return length > maxBytes
+    },
   }
 }

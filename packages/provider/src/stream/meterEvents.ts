@@ -22,6 +22,8 @@ type Priced = { text: string; cost: bigint }
  *
  * While one step is being charged, the events that come meanwhile are collected, and charged together in the next: the
  * ledger is written at the rate of its disk, not of the events. With each step the next one is reserved.
+ *
+ * A client that goes away ends it; where all is paid and a retry gets what is kept, it is read on instead, as far as it can be kept.
  */
 export function meterEvents(
   payment: Payment,
@@ -55,7 +57,10 @@ export function meterEvents(
     ring,
   )
   const outlet = createOutlet(ring, () => {
-    end('left')
+    if (payment.outlivesClient) {
+      payment.abandon()
+      ring()
+    } else end('left')
     return finished
   })
   const onAbort = () => end(payment.isAbandoned ? 'left' : 'closed')
@@ -66,7 +71,9 @@ export function meterEvents(
   async function relay(): Promise<Ended> {
     for (;;) {
       if (stop) return stop
-      if (!outlet.isWanted) {
+      if (payment.isAbandoned) {
+        if (payment.sent?.isTooLong) return 'left'
+      } else if (!outlet.isWanted) {
         source.rest()
         await rung()
         continue

@@ -18,7 +18,7 @@ export type MeteredEvent = {
  * When the vouchers of the channel are used up, it sends `event: payment-need-voucher` with `{channelId, requiredCumulative,
  * acceptedCumulative, deposit}`, pauses, and goes on when `POST /v1/vouchers` has taken a better one. It ends early before an
  * event that would cost more than the quote or the deposit, when no voucher comes, when the channel closes, and when the
- * client goes away; then what was sent is charged.
+ * client goes away, unless it has paid for all and a retry can get it; then what was sent is charged.
  *
  * The end carries `event: payment-receipt` with `{channelId, cost, total, remaining, ended}` (base units; why it ended: see
  * `Ended`), the costs as comments, and `data: [DONE]`.
