@@ -1,1 +1,5 @@
+export { openStore } from './cli/openStore.ts'
+export { limitVariables, readLimits, readPlace, readSettings, type Settings } from './cli/settings.ts'
+export { readWallet, type WalletReport } from './cli/wallet.ts'
+export { createWallet, type Wallet } from './client/Wallet.ts'
 export { fileStore } from './store/file.ts'

@@ -6,9 +6,13 @@ const sources = Object.fromEntries(
   Object.entries({
     '@drain/core': 'core/src/index.ts',
     '@drain/consumer': 'consumer/src/index.ts',
+    '@drain/consumer/node': 'consumer/src/node.ts',
     '@drain/consumer/sqlite': 'consumer/src/store/sqlite.ts',
     '@drain/keys': 'keys/src/index.ts',
     '@drain/keys/node': 'keys/src/node/index.ts',
+    '@drain/mpp': 'mpp/src/index.ts',
+    '@drain/mpp/client': 'mpp/src/client/index.ts',
+    '@drain/provider': 'provider/src/index.ts',
   }).map(([name, path]) => [name, new URL(`../../${path}`, import.meta.url).href]),
 )
 
@@ -25,22 +29,22 @@ export type SourceProcess = {
   ended: Promise<number | NodeJS.Signals | null>
 }
 
+/** What Node is started with to run a source file of any package. */
+export function nodeArguments(file: URL, args: readonly string[] = []): string[] {
+  const loader = `data:text/javascript,${encodeURIComponent(hook)}`
+  return ['--disable-warning=ExperimentalWarning', '--import', loader, fileURLToPath(file), ...args]
+}
+
 /** `path`: beneath `src`. */
 export function startSource(
   path: string,
   args: readonly string[] = [],
   env: Record<string, string | undefined> = {},
 ): SourceProcess {
-  const file = fileURLToPath(new URL(`../src/${path}`, import.meta.url))
-  const loader = `data:text/javascript,${encodeURIComponent(hook)}`
-  const child = spawn(
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', '--import', loader, file, ...args],
-    {
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  )
+  const child = spawn(process.execPath, nodeArguments(new URL(`../src/${path}`, import.meta.url), args), {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const output = { stdout: '', stderr: '' }
   for (const name of ['stdout', 'stderr'] as const)
     child[name]?.setEncoding('utf8').on('data', (text: string) => {

@@ -41,7 +41,8 @@ export async function readSettings(env: Env, max?: string): Promise<Settings> {
   return { account: await loadKey({ env }), deployment, rpcUrl, limits, stateDir }
 }
 
-function readPlace(env: Env) {
+/** Chain, contract and node. @throws {DrainError} `setting_invalid`, `unknown_deployment` */
+export function readPlace(env: Env): Pick<Settings, 'deployment' | 'rpcUrl'> {
   const { DRAIN_CHAIN_ID: chain = '', DRAIN_RPC_URL: rpcUrl } = env
   if (!/^(?:[1-9]\d{0,14})?$/.test(chain)) throw invalid('DRAIN_CHAIN_ID', 'the id of a chain, such as 137')
   const [contract, token] = (['DRAIN_CONTRACT_ADDRESS', 'DRAIN_USDC_ADDRESS'] as const).map((name) => {
@@ -54,7 +55,8 @@ function readPlace(env: Env) {
   return { deployment, rpcUrl: rpcUrl || undefined }
 }
 
-function readLimits(env: Env, max: string | undefined): LimitOptions {
+/** @throws {DrainError} `setting_invalid` */
+export function readLimits(env: Env, max?: string | undefined): LimitOptions {
   const amount = (name: string, usual: string) => {
     const text = env[name] || usual
     if (isAmount(text)) return text

@@ -5,7 +5,15 @@ export type ClientEvents = {
   /** A channel was opened. */
   opened: { channelId: Hex; origin: string; deposit: string; expiry: bigint }
   /** A request was answered and told its cost. */
-  paid: { channelId: Hex | undefined; origin: string; method: string; url: string; cost: string }
+  paid: {
+    channelId: Hex | undefined
+    origin: string
+    method: string
+    url: string
+    cost: string
+    /** Under which the request was sent: its own `Idempotency-Key`, where it has one. */
+    idempotencyKey: string
+  }
   /** A payment was refused: by a limit, or by the provider. */
   refused: { origin: string; url: string; error: unknown }
   /** A channel with something left in it expires soon; its provider stops serving it before. */

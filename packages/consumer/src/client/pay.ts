@@ -139,7 +139,9 @@ export function createPay(options: {
       if (!reported) return left ? book.leave(of) : book.lose(of)
       const cost = await book.settle(of, { ...reported, isRepeat })
       const { origin, href: url } = request.url
-      events.emit('paid', { channelId, origin, method: request.method, url, cost: Usdc.format(cost) })
+      const { method } = request
+      const idempotencyKey = keyOf(course)
+      events.emit('paid', { channelId, origin, method, url, cost: Usdc.format(cost), idempotencyKey })
     }
 
     if (isEventStream(response)) {

@@ -62,7 +62,8 @@ export async function paySingly(
     const refusal = await refused(response, origin)
     throw sender.isInDoubt ? new PaymentUnknownError(origin, sender.key, refusal) : refusal
   }
-  events.emit('paid', { channelId: undefined, origin, method, url, cost: Usdc.format(cost) })
+  const idempotencyKey = sender.key
+  events.emit('paid', { channelId: undefined, origin, method, url, cost: Usdc.format(cost), idempotencyKey })
   return passRedirect(request, response)
 }
 

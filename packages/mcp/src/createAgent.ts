@@ -1,0 +1,154 @@
+/** What the tools work with: one wallet, its limits and channels, and the directory. */
+import { type ClientChannel, createDrainClient, type DrainClient, type PaymentScheme } from '@drain/consumer'
+import { createWallet, openStore, readLimits, type Settings, type Wallet } from '@drain/consumer/node'
+import { DrainError } from '@drain/core'
+import { drainWire, evmCharge } from '@drain/mpp/client'
+import { BaseError, HttpRequestError, parseAbi } from 'viem'
+import { readContract } from 'viem/actions'
+import { createDirectory, type Directory } from './directory/Directory.ts'
+import { createOutwardFetch } from './net/localNetwork.ts'
+import { type McpSettings, readWalletSettings } from './settings.ts'
+
+export type Agent = {
+  settings: McpSettings
+  directory: Directory
+  /** For what an agent, the directory or a provider named; see {@link createOutwardFetch}. */
+  fetch: typeof globalThis.fetch
+  /**
+   * Who pays. Made at the first call, so that looking around needs no key.
+   *
+   * @throws {DrainError} `key_missing` and others of `loadKey`; `setting_invalid`
+   */
+  purse(): Promise<Purse>
+  /** Waits for what is being written. Closes no channel. */
+  stop(): Promise<void>
+}
+
+export type Purse = {
+  client: DrainClient
+  wallet: Wallet
+  settings: Settings
+  /** Opens a channel: the only way that one is. */
+  open: DrainClient['openChannel']
+  /** A channel that this machine knows. @throws {DrainError} `channel_unknown` */
+  channel(channelId: string): Promise<ClientChannel>
+}
+
+export function createAgent(settings: McpSettings): Agent {
+  const { env, directoryUrl, deployment } = settings
+  const isLocal = deployment.chainId === localChain
+  const trusted = new Set([directoryUrl.origin, ...originsOf(readLimits(env).providers ?? [])])
+  const fetch = createOutwardFetch({ trusted, allowLoopback: isLocal })
+  const directory = createDirectory({ url: directoryUrl, fetch, outwardFetch: fetch })
+  let purse: Promise<Purse> | undefined
+  return {
+    settings,
+    directory,
+    fetch,
+    purse() {
+      purse ??= createPurse(settings, fetch).catch((error) => {
+        purse = undefined
+        throw error
+      })
+      return purse
+    },
+    async stop() {
+      const made = await purse?.catch(() => undefined)
+      await made?.client.stop()
+    },
+  }
+}
+
+/** Anvil's and Hardhat's. */
+const localChain = 31_337
+
+async function createPurse(settings: McpSettings, fetch: typeof globalThis.fetch): Promise<Purse> {
+  const own = await readWalletSettings(settings)
+  const { account, deployment, rpcUrl, limits, stateDir } = own
+  const wallet = createWallet({ account, deployment, rpcUrl, chain: undefined, walletClient: undefined })
+  /** Where a channel is being opened by hand, by origin. */
+  const opening = new Map<string, number>()
+  const client = createDrainClient({
+    ...{ account, deployment, rpcUrl, fetch },
+    store: await openStore(stateDir),
+    wires: [drainWire()],
+    schemes: await createSchemes(settings, own, wallet),
+    // A channel that the agent doesn't know of would be one that it doesn't close.
+    limits: { ...limits, confirm: ({ kind, origin }) => kind === 'request' || opening.has(origin) },
+    openingCost: never,
+  })
+  return {
+    client,
+    wallet,
+    settings: own,
+    async open(options) {
+      const { origin } = new URL(options.origin)
+      opening.set(origin, (opening.get(origin) ?? 0) + 1)
+      try {
+        return await client.openChannel(options)
+      } finally {
+        const left = (opening.get(origin) ?? 1) - 1
+        if (left === 0) opening.delete(origin)
+        else opening.set(origin, left)
+      }
+    },
+    async channel(channelId) {
+      const wanted = channelId.toLowerCase()
+      const channel = (await client.channels()).find((one) => one.channelId.toLowerCase() === wanted)
+      if (channel) return channel
+      throw new DrainError('channel_unknown', `This wallet has no channel ${channelId.slice(0, 80)} here.`, {
+        action: 'See drain_channels; with recover it looks for channels of this wallet on the chain.',
+      })
+    },
+  }
+}
+
+/** What no single payments would make worth a channel, in USDC: channels are opened by hand. */
+const never = '1000000000'
+
+async function createSchemes(
+  { mppMethods }: McpSettings,
+  own: Settings,
+  wallet: Wallet,
+): Promise<PaymentScheme[]> {
+  const schemes: (PaymentScheme | undefined)[] = []
+  for (const method of mppMethods) {
+    if (method === 'tempo') schemes.push((await import('./tempo.ts')).createTempo(own.account))
+    else schemes.push(await createCharge(own, wallet))
+  }
+  return schemes.filter((scheme) => scheme !== undefined)
+}
+
+/** Charges in the deployment's token; of one that isn't Circle's well-known USDC it is asked for its EIP-712 domain. */
+async function createCharge({ account, deployment, limits }: Settings, { publicClient }: Wallet) {
+  const options = { account, deployment, maxAmount: limits.perRequest }
+  try {
+    return evmCharge(options)
+  } catch (error) {
+    if (!(error instanceof DrainError) || error.code !== 'token_domain') throw error
+  }
+  try {
+    const [name, version] = await Promise.all(
+      (['name', 'version'] as const).map((functionName) =>
+        readContract(publicClient, { address: deployment.token, abi: domainAbi, functionName }),
+      ),
+    )
+    return evmCharge({ ...options, tokenDomain: { name: name as string, version: version as string } })
+  } catch (error) {
+    // A token that has none can't be charged. A node that is away can be asked again.
+    if (error instanceof BaseError && error.walk((cause) => cause instanceof HttpRequestError)) throw error
+    return undefined
+  }
+}
+
+const domainAbi = parseAbi([
+  'function name() view returns (string)',
+  'function version() view returns (string)',
+])
+
+/** Of what may be paid: the origins among it. */
+function originsOf(providers: readonly string[]): string[] {
+  return providers.flatMap((one) =>
+    /^https?:\/\//i.test(one) && URL.canParse(one) ? [new URL(one).origin] : [],
+  )
+}
