@@ -6,11 +6,18 @@ import { DrainError } from '@drain/core'
 import { type Streams, UsageError } from '@drain/keys/node'
 import { readMcpSettings } from '../settings.ts'
 import { agentsSnippets } from './init/agentsSdk.ts'
-import { clients, type FileClient, fileClients, findFileClient, isInstalled, type Machine } from './init/clients.ts'
+import {
+  clients,
+  type FileClient,
+  fileClients,
+  findFileClient,
+  isInstalled,
+  type Machine,
+} from './init/clients.ts'
 import { type ConfigFile, type Entry, readConfig, writeEntry } from './init/configFile.ts'
 import { copiedSettings, isShowable } from './init/entrySettings.ts'
 import { makeWallet, openWallet, type Wallet, walletPlace } from './init/wallet.ts'
-import { fundingText, keylessText, walletText } from './init/wordsOf.ts'
+import { fundingText, keylessText, plannedWalletText, walletText } from './init/wordsOf.ts'
 
 export { clients }
 
@@ -39,17 +46,19 @@ export async function init(
   const { config, problem } = file ? tryRead(file.file(machine)) : {}
   const found = config?.entry?.env ?? {}
   const settings = copiedSettings(env, found)
+  // Before a key is made: what the server would refuse isn't written.
+  readMcpSettings({ ...found, ...settings })
   const wallet = await takeWallet(options, env, found, machine)
   const entry = entryOf(settings, found, wallet)
-  readMcpSettings(entry.env)
 
   // What is to be copied goes to stdout alone where there is nothing else to do with it.
-  const words = file && !problem ? stdout : client === undefined ? stdout : stderr
+  const words = config || client === undefined ? stdout : stderr
   const say = (text: string) => words.write(`${text}\n\n`)
   const command = `npx -y drain-mcp init ${client ?? '<client>'}`
   if (client === undefined) say(clientsText(machine))
   if (file && config) say(print ? plan(config, entry) : written(file, config, entry, machine))
-  else if (client === 'openai-agents') stdout.write(agentsSnippets(entry, !entry.env.DRAIN_KEYSTORE && Boolean(env.DRAIN_PRIVATE_KEY)))
+  else if (client === 'openai-agents')
+    stdout.write(agentsSnippets(entry, !entry.env.DRAIN_KEYSTORE && Boolean(env.DRAIN_PRIVATE_KEY)))
   else {
     if (problem) stderr.write(`${problem.message}\n\n`)
     stdout.write(`${shown(entry)}\n`)
@@ -58,11 +67,12 @@ export async function init(
     if (hidden.length > 0) say(`Put in what is not shown here: ${hidden.join(', ')}.`)
   }
 
-  if (wallet && (wallet.isNew || !print) && !(print && wallet.isNew)) say(walletText(wallet))
-  if (print && wallet?.isNew) say(`A new wallet would be made: ${wallet.keystore}, its password in ${wallet.passwordFile}.`)
+  if (wallet) say(print && wallet.isNew ? plannedWalletText(wallet) : walletText(wallet))
   if (wallet?.address) say(fundingText(wallet.address, entry.env))
   if (wallet && env.DRAIN_PRIVATE_KEY)
-    say('DRAIN_PRIVATE_KEY is set here too. A client that is started with it passes it on, and the server refuses two keys: unset it.')
+    say(
+      'DRAIN_PRIVATE_KEY is set here too. A client that is started with it passes it on, and the server refuses two keys: unset it.',
+    )
   if (!wallet) say(keylessText(env, found, command, config ? `"drain" in ${config.path}` : 'the entry'))
   if (!print) say(nextText(file, client))
   return problem ? 1 : 0
@@ -74,7 +84,9 @@ function assertUnderstood({ client, key }: InitOptions): void {
     throw new UsageError(`The clients are ${clients.join(', ')}; generic is for all others.`)
   if (key === '') throw new UsageError('--key is new, or the file of an encrypted keystore.')
   if (key !== undefined && /^(?:0x)?[0-9a-f]{64}$/i.test(key.trim()))
-    throw new UsageError('--key is new, or the file of an encrypted keystore: never a key itself, since others can see arguments.')
+    throw new UsageError(
+      '--key is new, or the file of an encrypted keystore: never a key itself, since others can see arguments.',
+    )
 }
 
 function tryRead(path: string): { config?: ConfigFile; problem?: DrainError } {
@@ -101,9 +113,14 @@ async function takeWallet(
     })
   }
   if (found.DRAIN_PRIVATE_KEY) {
-    throw new DrainError('key_ambiguous', 'The entry "drain" has DRAIN_PRIVATE_KEY already; nothing was changed.', {
-      action: 'To use a keystore instead, take that line out (and keep it, if it is the only copy), then run this again.',
-    })
+    throw new DrainError(
+      'key_ambiguous',
+      'The entry "drain" has DRAIN_PRIVATE_KEY already; nothing was changed.',
+      {
+        action:
+          'To use a keystore instead, take that line out (and keep it, if it is the only copy), then run this again.',
+      },
+    )
   }
   if (key !== 'new') {
     const isSame = found.DRAIN_KEYSTORE === resolve(file)
@@ -144,14 +161,18 @@ function written(client: FileClient, config: ConfigFile, entry: Entry, machine: 
   const wasThere = isInstalled(client, machine)
   if (!writeEntry(config, entry)) return `${path} has all that already: nothing was changed.`
   const backup = text === undefined ? '' : ` How the file was before the first time is in ${path}.bak.`
-  const absent = wasThere ? '' : `\n  ${client.title} was not found on this machine: this is where it will look.`
+  const absent = wasThere
+    ? ''
+    : `\n  ${client.title} was not found on this machine: this is where it will look.`
   return `Wrote ${path}: ${client.title} starts the server as "drain".${backup}${absent}`
 }
 
 function clientsText(machine: Machine): string {
   const all = Object.entries(fileClients)
   const found = all.filter(([, client]) => isInstalled(client, machine)).map(([, { title }]) => title)
-  const lines = all.map(([name, client]) => `  drain-mcp init ${name.padEnd(13)}  ${client.title}: ${client.file(machine)}`)
+  const lines = all.map(
+    ([name, client]) => `  drain-mcp init ${name.padEnd(13)}  ${client.title}: ${client.file(machine)}`,
+  )
   return `On this machine: ${found.join(', ') || 'no client that is known here'}.
 ${lines.join('\n')}
   drain-mcp init openai-agents  prints code for the OpenAI Agents SDK

@@ -15,8 +15,8 @@ const usage = `Usage:
   drain-mcp init [<client>] [--key new|<keystore>] [--print]
       Writes an MCP client's configuration: ${clients.join(', ')}.
       --key new makes a wallet in an encrypted keystore. --print shows what would be written.
-  drain-mcp doctor [--json]
-      Checks key, node, balances, allowance and directory.
+  drain-mcp doctor [<client>] [--json]
+      Checks key, node, balances, allowance and directory, with the settings that a client has, or those of the environment.
 Environment:
   DRAIN_PRIVATE_KEY        the wallet's key, or DRAIN_KEYSTORE (an encrypted keystore's file) with DRAIN_KEYSTORE_PASSWORD_FILE
   DRAIN_MAX_PER_REQUEST    0.05 USDC by default; DRAIN_MAX_PER_CHANNEL, 1; DRAIN_MAX_PER_DAY, 2
@@ -57,7 +57,7 @@ async function run(args: string[], streams: Streams): Promise<0 | 1> {
   const [command, client, ...rest] = positionals
   if (rest.length > 0) throw new UsageError(`There is no place for "${rest[0]}".`)
   if (command === 'init') return init({ client, key, print: print ?? false }, process.env, streams)
-  if (command === 'doctor' && !client) return doctor({ json: json ?? false }, process.env, streams)
+  if (command === 'doctor') return doctor({ client, json: json ?? false }, process.env, streams)
   if (command !== undefined) throw new UsageError('The commands are init and doctor; without one it serves.')
   if (!http) return serveOverStdio(process.env, streams)
   return serveHttp({ port: portOf(port) }, process.env, streams)

@@ -1,7 +1,7 @@
 /** What a provider says of itself: whom it is paid as, what it sells, how it is used. */
 import { DrainError } from '@drain/core'
 import { readText } from '../net/readBody.ts'
-import { oneLine } from '../text/untrusted.ts'
+import { oneLine, printable } from '../text/untrusted.ts'
 import { type Provider, providerSchema } from './schema.ts'
 
 const patience = 10_000
@@ -36,7 +36,7 @@ export async function readDocs(
   const url = docsUrl ?? routeOf(apiUrl, '/v1/docs')
   const docs = await ask(fetch, new URL(url), longestDocs).catch(() => undefined)
   if (!docs || docs.text.trim() === '') return undefined
-  return { text: docs.text.slice(0, longest), isCut: docs.isCut || docs.text.length > longest }
+  return { text: printable(docs.text.slice(0, longest)), isCut: docs.isCut || docs.text.length > longest }
 }
 
 /** A route of a provider whose API may stand below a path. */

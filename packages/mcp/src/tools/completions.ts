@@ -92,10 +92,10 @@ async function readCompletion(response: Response, show: (text: string) => void):
     return readStream(response, show)
   const { text, isCut } = await readText(response, longest)
   const whole = parse(text)
-  if (!whole || isCut) return { text, isCut }
+  if (!whole || isCut) return { text: printable(text), isCut }
   const choice = choiceOf(whole)
   // Whatever isn't in the usual shape is an answer, too.
-  if (!choice?.message) return { text, isCut }
+  if (!choice?.message) return { text: printable(text), isCut }
   const { content, tool_calls } = choice.message
   return described(whole, {
     text: textOf(content),
@@ -158,7 +158,7 @@ function described(
   }: { text: string; toolCalls: unknown[] | undefined; finishReason: unknown; isCut: boolean },
 ): Completion {
   return {
-    text,
+    text: printable(text),
     isCut,
     ...(typeof model === 'string' && { model: oneLine(model, 200) }),
     ...(typeof finishReason === 'string' && { finishReason: oneLine(finishReason, 40) }),

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { readBody } from '../net/readBody.ts'
 import { report } from '../telemetry.ts'
 import { usdc } from '../text/plain.ts'
-import { framed, oneLine } from '../text/untrusted.ts'
+import { framed, oneLine, printable } from '../text/untrusted.ts'
 import { sendPaid } from './sendPaid.ts'
 import { type Answer, defineTool } from './Tool.ts'
 
@@ -139,8 +139,8 @@ function shown(
       text: `${line} ${bytes.length} bytes of ${contentType || 'no known type'}, in base64.`,
       data: { ...shape, base64: base64() },
     }
-  const cut = text.slice(0, longestText)
-  const isShort = cut.length < text.length
+  const cut = printable(text.slice(0, longestText))
+  const isShort = text.length > longestText
   return {
     text: `${framed(cut, `${origin}, its answer`)}\n${line}${isShort || isCut ? ' The answer was longer, and cut.' : ''}`,
     data: { ...shape, text: cut, isCut: isCut || isShort },

@@ -34,12 +34,17 @@ export function walletText({ keystore, passwordFile, address, isNew }: Wallet): 
   Keep little in this wallet, and a copy of both files in a safe place: without them its money is lost.`
 }
 
+export function plannedWalletText({ keystore, passwordFile }: Wallet): string {
+  return `A new wallet would be made: its key in ${keystore}, its password in ${passwordFile}.`
+}
+
 /** Where a key would come from. @param found What the entry has already. @param where The entry. */
 export function keylessText(env: Env, found: Env, command: string, where: string): string {
   if (found.DRAIN_KEYSTORE || found.DRAIN_PRIVATE_KEY) return `The wallet stays the one that ${where} names.`
   const remedy = `Make a wallet in an encrypted file: ${command} --key new
   Or put a key of your own into the "env" of ${where}: DRAIN_KEYSTORE with DRAIN_KEYSTORE_PASSWORD_FILE,
   or, readable for every program that runs as you, DRAIN_PRIVATE_KEY.`
-  if (env.DRAIN_PRIVATE_KEY) return `DRAIN_PRIVATE_KEY is set here, and was not copied: a plain key is not written into files.\n  ${remedy}`
+  if (env.DRAIN_PRIVATE_KEY)
+    return `DRAIN_PRIVATE_KEY is set here, and was not copied: a plain key is not written into files.\n  ${remedy}`
   return `There is no key yet: the server can look around, but not pay.\n  ${remedy}`
 }
