@@ -21,6 +21,8 @@ const hook = `
   const sources = ${JSON.stringify(sources)}
   registerHooks({ resolve: (name, context, next) => next(sources[name] ?? name, context) })`
 
+type Env = Record<string, string | undefined>
+
 export type SourceProcess = {
   child: ChildProcess
   /** What it has written so far. */
@@ -35,13 +37,14 @@ export function nodeArguments(file: URL, args: readonly string[] = []): string[]
   return ['--disable-warning=ExperimentalWarning', '--import', loader, fileURLToPath(file), ...args]
 }
 
-/** `path`: beneath `src`. */
-export function startSource(
-  path: string,
-  args: readonly string[] = [],
-  env: Record<string, string | undefined> = {},
-): SourceProcess {
-  const child = spawn(process.execPath, nodeArguments(new URL(`../src/${path}`, import.meta.url), args), {
+/** `path`: beneath this package's `src`. */
+export function startSource(path: string, args?: readonly string[], env?: Env): SourceProcess {
+  return startSourceFile(new URL(`../src/${path}`, import.meta.url), args, env)
+}
+
+/** A source file of any package. */
+export function startSourceFile(file: URL, args: readonly string[] = [], env: Env = {}): SourceProcess {
+  const child = spawn(process.execPath, nodeArguments(file, args), {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -24,15 +24,23 @@ export type DoctorOptions = {
   json: boolean
 }
 
+export type Place = Omit<Machine, 'env'> & {
+  /** The version of Node.js. */
+  node: string
+  /** Unix milliseconds. */
+  now: number
+}
+
 /** @returns 1 where a check failed. Warnings fail nothing. */
 export async function doctor(
   { client, json }: DoctorOptions,
   env: Env,
   { stdout }: Pick<Streams, 'stdout'>,
-  place: Omit<Machine, 'env'> & { node: string } = {
+  place: Place = {
     home: homedir(),
     platform: process.platform,
     node: process.versions.node,
+    now: Date.now(),
   },
 ): Promise<0 | 1> {
   const file = client === undefined ? undefined : findFileClient(client)
@@ -42,18 +50,18 @@ export async function doctor(
   await report.check('node', () => checkNode(place.node))
   const path = file?.file({ ...place, env })
   const used = path ? await report.check('entry', () => checkEntry(path, env, client)) : env
-  if (used) await checkAll(report, used, stateDirOf(used, place.home))
+  if (used) await checkAll(report, used, place)
   const ok = report.checks.every(({ status }) => status !== 'failed')
   if (json) stdout.write(`${JSON.stringify({ ok, checks: report.checks }, undefined, 2)}\n`)
   return ok ? 0 : 1
 }
 
 /** One that failed takes along only those that need what it looks for. */
-async function checkAll(report: Report, env: Env, stateDir: string): Promise<void> {
+async function checkAll(report: Report, env: Env, { home, now }: Place): Promise<void> {
   const settings = await report.check('settings', () => checkPlace(env))
   const limits = await report.check('limits', () => checkLimits(env))
   const account = await report.check('key', () => checkKey(env))
-  const folder = await report.check('state', () => checkState(stateDir))
+  const folder = await report.check('state', () => checkState(stateDirOf(env, home)))
   if (!settings) return
   const client = await report.check('rpc', () => checkRpc(settings))
   if (client) {
@@ -66,7 +74,7 @@ async function checkAll(report: Report, env: Env, stateDir: string): Promise<voi
     }
   }
   if (account && limits && folder)
-    await report.check('channels', () => checkChannels(settings, { account, limits, folder }))
+    await report.check('channels', () => checkChannels(settings, { account, limits, folder, now }))
   await report.check('directory', () => checkDirectory(settings))
   await report.check('methods', () => checkMethods(settings, account))
 }

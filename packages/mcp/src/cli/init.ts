@@ -51,14 +51,15 @@ export async function init(
   const wallet = await takeWallet(options, env, found, machine)
   const entry = entryOf(settings, found, wallet)
 
+  const hasPlainKey = !wallet && Boolean(env.DRAIN_PRIVATE_KEY)
+
   // What is to be copied goes to stdout alone where there is nothing else to do with it.
   const words = config || client === undefined ? stdout : stderr
   const say = (text: string) => words.write(`${text}\n\n`)
   const command = `npx -y drain-mcp init ${client ?? '<client>'}`
   if (client === undefined) say(clientsText(machine))
   if (file && config) say(print ? plan(config, entry) : written(file, config, entry, machine))
-  else if (client === 'openai-agents')
-    stdout.write(agentsSnippets(entry, !entry.env.DRAIN_KEYSTORE && Boolean(env.DRAIN_PRIVATE_KEY)))
+  else if (client === 'openai-agents') stdout.write(agentsSnippets(entry, hasPlainKey))
   else {
     if (problem) stderr.write(`${problem.message}\n\n`)
     stdout.write(`${shown(entry)}\n`)
@@ -73,7 +74,9 @@ export async function init(
     say(
       'DRAIN_PRIVATE_KEY is set here too. A client that is started with it passes it on, and the server refuses two keys: unset it.',
     )
-  if (!wallet) say(keylessText(env, found, command, config ? `"drain" in ${config.path}` : 'the entry'))
+  if (client === 'openai-agents' && hasPlainKey)
+    say('It takes DRAIN_PRIVATE_KEY from the environment of the program.')
+  else if (!wallet) say(keylessText(env, found, command, config ? `"drain" in ${config.path}` : 'the entry'))
   if (!print) say(nextText(file, client))
   return problem ? 1 : 0
 }

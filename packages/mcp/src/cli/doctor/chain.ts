@@ -39,7 +39,9 @@ export async function checkRpc({ deployment, rpcUrl }: McpSettings): Promise<Fin
   const client = createClient({ transport: http(url, { timeout: patience, retryCount: 1 }) })
   const found = await getChainId(client).catch((error) => {
     throw new DrainError('rpc_unreachable', `The node at ${host} ${problemOf(error)}.`, {
-      action: 'Check DRAIN_RPC_URL, and the connection.',
+      action: rpcUrl
+        ? 'Check DRAIN_RPC_URL, and the connection.'
+        : 'Check the connection, or set DRAIN_RPC_URL to a node of your own.',
     })
   })
   if (found !== chainId) {

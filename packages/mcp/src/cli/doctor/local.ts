@@ -123,12 +123,12 @@ function assertWritable(folder: string, wanted: string): void {
 /** What is locked in channels that this folder knows. */
 export async function checkChannels(
   { deployment, rpcUrl }: McpSettings,
-  { account, limits, folder }: { account: Account; limits: LimitOptions; folder: string },
+  { account, limits, folder, now }: { account: Account; limits: LimitOptions; folder: string; now: number },
 ): Promise<Finding> {
   const client = createDrainClient({ account, deployment, rpcUrl, limits, store: await openStore(folder) })
   try {
     const open = (await client.channels())
-      .map((one) => toChannel(one))
+      .map((one) => toChannel(one, now))
       .filter(({ state }) => state !== 'closed')
     if (open.length === 0) return { status: 'ok', detail: 'none is open' }
     const expired = open.filter(({ state }) => state === 'expired')

@@ -16,11 +16,12 @@ export function agentsSnippets({ command, args, env }: Entry, hasPlainKey: boole
     ...shown.map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)},`),
     ...own.map((name) => `${JSON.stringify(name)}: ${take(name)},`),
   ]
-  const block = (indent: string, take: (name: string) => string) => {
+  const block = (indent: string, step: string, take: (name: string) => string) => {
     const all = lines(take)
     if (all.length === 0) return '{}'
-    return `{\n${all.map((line) => `${indent}  ${line}\n`).join('')}${indent}}`
+    return `{\n${all.map((line) => `${indent}${step}${line}\n`).join('')}${indent}}`
   }
+  const quoted = args.map((one) => JSON.stringify(one)).join(', ')
   return `# Python: pip install openai-agents
 import asyncio
 import os
@@ -34,8 +35,8 @@ async def main():
         name="drain",
         params={
             "command": ${JSON.stringify(command)},
-            "args": ${JSON.stringify(args)},
-            "env": ${block('            ', (name) => `os.environ["${name}"]`)},
+            "args": [${quoted}],
+            "env": ${block('            ', '    ', (name) => `os.environ["${name}"]`)},
         },
         client_session_timeout_seconds=${patience},
     ) as drain:
@@ -52,8 +53,8 @@ import { Agent, MCPServerStdio, run } from '@openai/agents'
 const drain = new MCPServerStdio({
   name: 'drain',
   command: ${JSON.stringify(command)},
-  args: ${JSON.stringify(args)},
-  env: ${block('  ', (name) => `process.env.${name} ?? ''`)},
+  args: [${quoted}],
+  env: ${block('  ', '  ', (name) => `process.env.${name} ?? ''`)},
   clientSessionTimeoutSeconds: ${patience},
   timeout: ${patience * 1_000},
 })

@@ -12,6 +12,7 @@ import {
   statSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { DrainError } from '@drain/core'
 import { setMember } from './jsonText.ts'
 import { writeNew } from './newFile.ts'
@@ -66,10 +67,11 @@ export function readConfig(path: string): ConfigFile {
  */
 export function writeEntry(config: ConfigFile, entry: Entry): boolean {
   const { path, target, text = '' } = config
+  const wanted = entryOf(config, entry)
+  if (isDeepStrictEqual(config.entry?.fields, wanted)) return false
   const old = bare(text).trim() === '' ? '{}\n' : bare(text)
-  const json = setMember(old, ['mcpServers', name], entryOf(config, entry))
+  const json = setMember(old, ['mcpServers', name], wanted)
   const fresh = (text.startsWith(bom) ? bom : '') + json
-  if (fresh === text) return false
   try {
     mkdirSync(dirname(target), { recursive: true })
     if (config.text !== undefined) keepFirst(path, target)

@@ -10,7 +10,7 @@ type Found = { members: Member[]; end: number }
  */
 export function setMember(text: string, path: readonly string[], value: unknown): string {
   const layout = {
-    unit: /\{[ \t]*\r?\n([ \t]+)"/.exec(text)?.[1] ?? '  ',
+    unit: /^\s*\{[ \t]*\r?\n([ \t]+)"/.exec(text)?.[1] ?? '  ',
     line: text.includes('\r\n') ? '\r\n' : '\n',
   }
   return set(text, skipSpace(text, 0), path, value, { ...layout, depth: 1 })
