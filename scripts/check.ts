@@ -47,6 +47,10 @@ console.log('--- demo')
 const { status, output } = await stream('node', ['examples/demo/src/index.ts', '--json'])
 report('the demo ends well', status === 0 && isBalanced(output.trim().split('\n').at(-1) ?? ''))
 
+console.log('--- demo of an agent')
+const session = await stream('node', ['examples/demo/src/agent.ts', '--json'])
+report('the demo of an agent ends well', session.status === 0)
+
 finish('check', results)
 
 function isBalanced(line: string): boolean {

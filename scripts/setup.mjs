@@ -23,6 +23,7 @@ const tasks = {
   test: 'scripts/test.ts',
   check: 'scripts/check.ts',
   demo: 'examples/demo/src/index.ts',
+  'demo:agent': 'examples/demo/src/agent.ts',
   gas: 'scripts/gas.ts',
   bench: 'bench/index.ts',
   soak: 'soak/index.ts',

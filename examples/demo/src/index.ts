@@ -12,7 +12,7 @@ import { readLedgerOfChain } from './chainBooks.ts'
 import { askPaid, askUnpaid } from './chat.ts'
 import { percentile } from './percentile.ts'
 import { createProgress } from './progress.ts'
-import { startProvider } from './startProvider.ts'
+import { startProvider } from './startProcess.ts'
 import { printTable } from './table.ts'
 
 const requests = 1_000
