@@ -32,8 +32,8 @@ beforeAll(async () => {
   }
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'app', private: true, type: 'module' }))
   const tarballs = readdirSync(folder)
-    // Comes later: the newest mppx and viem's optional peer on it don't go together.
-    .filter((file) => file.endsWith('.tgz') && !file.startsWith('drain-mpp-'))
+    // Comes later: the newest mppx and viem's optional peer on it don't go together. drain-mcp is a program of its own.
+    .filter((file) => file.endsWith('.tgz') && !/^drain-(?:mpp|mcp)-/.test(file))
     .map((file) => `./${file}`)
   const others = ['viem', 'express', '@types/express', 'hono', 'better-sqlite3', '@types/node'].map(version)
   await run('npm', ['install', '--no-audit', '--no-fund', ...tarballs, ...others], { cwd: folder })
