@@ -1,5 +1,6 @@
 /** What happens to a provider: its processes die, its chain is reorganised, its node is away, and time passes. */
 import { Usdc } from '@drain/core'
+import type { Hex } from 'viem'
 import type { RpcAnswer, RpcProxy, RpcQuestion } from '../packages/provider/test/RpcProxy.ts'
 import { askToPay } from './finish.ts'
 import { expiryOf, readLedger } from './ledgerFile.ts'
@@ -94,6 +95,8 @@ export async function disturb(
       await acts[what]()
     } catch (error) {
       world.violate(undefined, `${what} failed: ${(error as Error).stack}`)
+      // On a chain that is broken nothing comes to an end.
+      if (what === 'reorganise') break
     }
   }
   proxy.lie = undefined
@@ -112,32 +115,55 @@ async function reorganise(world: World, rng: Rng, depth: number): Promise<void> 
   // A block that anvil mines meanwhile stays in its index, and not in its state.
   await testClient.setIntervalMining({ interval: 0 })
   try {
+    await standStill(world)
     await replaceBlocks(world, rng, depth)
+    await assertWhole(world)
   } finally {
     await testClient.setIntervalMining({ interval: blockSeconds })
   }
   await world.wallets.sendAgain()
 }
 
+/** A block may be in the making. */
+async function standStill({ chain, pause }: World): Promise<void> {
+  const number = () => chain.publicClient.getBlockNumber({ cacheTime: 0 })
+  for (let before = await number(); ; ) {
+    await pause(200)
+    const now = await number()
+    if (now === before) return
+    before = now
+  }
+}
+
+/** Without `anvil_reorg`, which leaves holes in the chain where transactions that it is to keep rest on some that it isn't. */
 async function replaceBlocks(world: World, rng: Rng, depth: number): Promise<void> {
-  const { publicClient } = world.chain
+  const { publicClient, testClient } = world.chain
   const head = await publicClient.getBlockNumber({ cacheTime: 0 })
-  const kept: [string, number][] = []
+  const kept: Hex[] = []
   for (let number = head - BigInt(depth) + 1n; number <= head; number += 1n) {
     const { transactions } = await publicClient.getBlock({ blockNumber: number })
     for (const hash of transactions) {
-      const raw = await publicClient.request({
-        method: 'eth_getRawTransactionByHash',
-        params: [hash],
-      } as never)
-      if (raw && rng.chance(0.4)) kept.push([raw as string, depth - 1])
+      const params = [hash]
+      const raw = await publicClient.request({ method: 'eth_getRawTransactionByHash', params } as never)
+      if (raw && rng.chance(0.4)) kept.push(raw)
     }
   }
-  const blocks = [depth, kept]
-  await publicClient
-    .request({ method: 'anvil_reorg', params: blocks } as never)
-    // What is kept may rest on what isn't.
-    .catch(() => publicClient.request({ method: 'anvil_reorg', params: [depth, []] } as never))
+  await publicClient.request({ method: 'anvil_rollback', params: [depth] } as never)
+  for (const serializedTransaction of kept) {
+    // It may rest on one that isn't kept.
+    await publicClient.sendRawTransaction({ serializedTransaction }).catch(() => {})
+  }
+  await testClient.mine({ blocks: depth })
+}
+
+/** @throws When anvil has lost one of its newest blocks: nobody could follow that chain. */
+async function assertWhole({ chain: { publicClient } }: World): Promise<void> {
+  let child = await publicClient.getBlock()
+  for (let count = 0; count < 8 && child.number > 0n; count += 1) {
+    const parent = await publicClient.getBlock({ blockNumber: child.number - 1n })
+    if (parent.hash !== child.parentHash) throw new Error(`Block ${child.number} has no parent on its chain.`)
+    child = parent
+  }
 }
 
 /**
