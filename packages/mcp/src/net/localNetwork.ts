@@ -44,6 +44,8 @@ export type NetworkOptions = {
   trusted: ReadonlySet<string>
   /** Whether servers on this machine may be asked: on local chains. */
   allowLoopback: boolean
+  /** What a name stands for; as the system says by default. */
+  resolve?: (host: string) => Promise<readonly { address: string }[]>
 }
 
 /**
@@ -52,7 +54,11 @@ export type NetworkOptions = {
  *
  * @throws {DrainError} `address_refused`
  */
-export function createOutwardFetch({ trusted, allowLoopback }: NetworkOptions): typeof globalThis.fetch {
+export function createOutwardFetch({
+  trusted,
+  allowLoopback,
+  resolve = (host) => lookup(host, { all: true }),
+}: NetworkOptions): typeof globalThis.fetch {
   async function assertOutward(url: URL): Promise<void> {
     if (trusted.has(url.origin)) return
     const host = url.hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
@@ -63,7 +69,7 @@ export function createOutwardFetch({ trusted, allowLoopback }: NetworkOptions): 
     if (url.protocol !== 'https:') throw refused(url, 'has no TLS')
     if (isIP(host) !== 0) return
     // A name that isn't found is for the request itself to fail at.
-    const addresses = await lookup(host, { all: true }).catch(() => [])
+    const addresses = await resolve(host).catch(() => [])
     if (addresses.some(({ address }) => isInside(address))) throw refused(url, 'leads into the local network')
   }
 

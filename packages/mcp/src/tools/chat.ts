@@ -66,6 +66,12 @@ async function providerAt({ directory, fetch }: Agent, origin: string): Promise<
   return directory.known(origin) ?? (await readPricing(fetch, origin))
 }
 
+/** Of a server whose entry names none. */
+async function firstModel({ fetch }: Agent, origin: string): Promise<string | undefined> {
+  const own = await readPricing(fetch, origin).catch(() => undefined)
+  return own?.models[0]?.id
+}
+
 async function ask(
   purse: Purse,
   provider: Provider | undefined,
@@ -75,7 +81,7 @@ async function ask(
   call: Call,
 ): Promise<Answer<z.input<typeof chatOutput>>> {
   const { origin } = new URL(url)
-  const model = input.model ?? provider?.models[0]?.id
+  const model = input.model ?? provider?.models[0]?.id ?? (await firstModel(call.agent, origin))
   call.progress.say(`Asking ${origin}`)
   const { result, cost, channelId, remaining, latencyMs, status } = await complete(
     purse,
