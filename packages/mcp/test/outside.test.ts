@@ -84,22 +84,33 @@ describe('over HTTP', () => {
     expect(await server.ended).toBe(0)
   })
 
-  const connect = async (Authorization: string) => {
-    const client = new Client({ name: 'test', version: '1.0.0' })
-    const transport = new StreamableHTTPClientTransport(new URL(url), {
-      requestInit: { headers: { Authorization } },
-    })
-    await client.connect(transport)
+  async function connect(options: ConstructorParameters<typeof Client>[1] = {}): Promise<Client> {
+    const client = new Client({ name: 'test', version: '1.0.0' }, options)
+    const requestInit = { headers: { Authorization: `Bearer ${token}` } }
+    await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit }))
     return client
   }
 
   test('serves whoever has the token, at the same wallet', async () => {
-    const client = await connect(`Bearer ${token}`)
+    const client = await connect()
     const { structuredContent } = await client.callTool({ name: 'drain_balance', arguments: {} })
     expect(structuredContent).toMatchObject({ address: wallet.address })
     await client.close()
     // It isn't told to the log either.
     expect(server.output.stderr).not.toContain(token)
+  })
+
+  test('speaks the newest version of the protocol, too', async () => {
+    const client = await connect({ versionNegotiation: { mode: 'auto' } })
+    expect(client.getProtocolEra()).toBe('modern')
+    const told: unknown[] = []
+    const call = { name: 'drain_provider_info', arguments: { provider: 'reference' } }
+    const { structuredContent } = await client.callTool(call, {
+      onprogress: ({ message }) => told.push(message),
+    })
+    expect(structuredContent).toMatchObject({ provider: { id: 'reference' } })
+    expect(told).toEqual(['Reading the provider’s prices and docs'])
+    await client.close()
   })
 
   test.each(['', 'Bearer', 'Bearer wrong', `Basic ${token}`, `Bearer ${token}x`])(
