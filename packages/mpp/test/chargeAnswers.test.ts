@@ -54,13 +54,17 @@ test('under a key an answer that is too long to be kept is neither given nor cha
   expect([works - worked, (await earned()) - before]).toEqual([1, price])
 })
 
-test('an authorization that ends soon is refused before the work, with a fresh challenge', async () => {
+test('an authorization that leaves less than half of its challenge’s life is refused before the work, with a fresh one', async () => {
   const worked = works
-  const refused = await ask('/', under(await credentialFor('/', { validBefore: paywall.now() + 50n })))
-  expect(refused.status).toBe(402)
-  expect(await refused.json()).toMatchObject({ type: expect.stringContaining('payment-expired') })
-  expect(challengeIn(refused).method).toBe('evm')
+  for (const left of [50n, 145n]) {
+    const refused = await ask('/', under(await credentialFor('/', { validBefore: paywall.now() + left })))
+    expect(refused.status).toBe(402)
+    expect(await refused.json()).toMatchObject({ type: expect.stringContaining('payment-expired') })
+    expect(challengeIn(refused).method).toBe('evm')
+  }
   expect(works).toBe(worked)
+  const good = await credentialFor('/', { validBefore: paywall.now() + 160n })
+  expect((await ask('/', under(good))).status).toBe(200)
 })
 
 test('a payer whose money is gone after the work is told how to pay, also in a stream', async () => {

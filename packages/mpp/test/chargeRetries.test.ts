@@ -1,10 +1,12 @@
 /** Charges whose transfer fails, or whose process stalls: nothing is called untaken that may be taken yet, and a key pays once. */
 import { memoryLedger, type Paywall } from '@drain/provider'
-import { erc20Abi, type LocalAccount } from 'viem'
+import { createPublicClient, erc20Abi, http, type LocalAccount } from 'viem'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Fixture, startFixture } from '../../provider/test/fixture.ts'
+import { tooLong } from '../../provider/test/following.ts'
+import { startRpcProxy } from '../../provider/test/RpcProxy.ts'
 import type { SignedAuthorization } from '../src/authorization.ts'
-import { authorize, type Begun, chargesOf, codeOf, moveUsdc, uses } from './charging.ts'
+import { authorize, type Begun, chargesOf, codeOf, fundsOf, moveUsdc, uses } from './charging.ts'
 
 let fixture: Fixture
 let paywall: Paywall
@@ -21,7 +23,11 @@ afterAll(() => fixture?.close())
 
 describe('a transfer that is mined and fails, since the payer’s money was gone in the block before', () => {
   /** Lets the transfer of what `cash` sends fail, and returns the chain as it was before. */
-  async function robbed<result>(thief: LocalAccount, cash: () => Promise<result>) {
+  async function robbed<result>(
+    thief: LocalAccount,
+    cash: () => Promise<result>,
+    { isWaitedFor = true }: { isWaitedFor?: boolean } = {},
+  ) {
     const { testClient, publicClient, walletClient, deployment } = fixture.chain
     const args = [fixture.stranger.address, await fixture.balance(thief.address)] as const
     const { maxFeePerGas } = await publicClient.estimateFeesPerGas()
@@ -30,6 +36,7 @@ describe('a transfer that is mined and fails, since the payer’s money was gone
     try {
       const cashing = cash()
       await expect.poll(async () => (await testClient.getTxpoolStatus()).pending).toBe(1)
+      if (!isWaitedFor) await cashing
       await walletClient(thief).writeContract({
         ...{ address: deployment.token, abi: erc20Abi, functionName: 'transfer', args, gas: 100_000n },
         ...{ maxFeePerGas: maxFeePerGas * 10n, maxPriorityFeePerGas: maxFeePerGas * 5n },
@@ -115,6 +122,25 @@ describe('a transfer that is mined and fails, since the payer’s money was gone
     expect([await fixture.sent(), await uses(fixture, authorization)]).toEqual([sent + 1, 0])
   })
 
+  test('counts against the payer also when nobody waited for it any more, and nobody comes again', async () => {
+    const thief = fixture.chain.accounts[3] as LocalAccount
+    const charges = chargesOf(paywall, { failuresPerPayer: 1, patienceMs: 1 })
+    const authorization = await authorize(fixture, price, { signer: thief })
+    const begun = await charges.begin(authorization, { quote: price })
+    if (!begun.ok) throw new Error('refused')
+    const capture = () => begun.funds.capture(price, {}).catch((error) => error)
+    const { result } = await robbed(thief, capture, { isWaitedFor: false })
+    expect(result).toMatchObject({ rejection: { message: expect.stringContaining('not known to be mined') } })
+    await moveUsdc(fixture, fixture.stranger, thief.address)
+    await paywall.settler.transactions.poll()
+    const next = await authorize(fixture, price, { signer: thief })
+    await expect
+      .poll(() => charges.begin(next, { quote: price }))
+      .toMatchObject({ rejection: { code: 'rate_limited', message: expect.stringContaining('today') } })
+    await fixture.chain.testClient.mine({ blocks: 6 })
+    await paywall.settler.transactions.poll()
+  })
+
   test('is not sent again for a payer that may not fail once more', async () => {
     const thief = fixture.chain.accounts[4] as LocalAccount
     const { authorization, retry } = await fail(chargesOf(paywall, { failuresPerPayer: 1 }), thief)
@@ -123,6 +149,33 @@ describe('a transfer that is mined and fails, since the payer’s money was gone
     expect(codeOf(await retry())).toBe('invalid_nonce')
     expect([await fixture.sent(), await uses(fixture, authorization)]).toEqual([sent, 0])
   })
+})
+
+test('a transfer whose nonce the operator has used is sent anew, and not held against the payer', async () => {
+  const { testClient, publicClient, walletClient } = fixture.chain
+  const charges = chargesOf(paywall, { failuresPerPayer: 1, patienceMs: 1 })
+  const authorization = await authorize(fixture, price)
+  const ask = { quote: price, key: keyOf(authorization) }
+  const begun = await charges.begin(authorization, ask)
+  if (!begun.ok) throw new Error('refused')
+  const nonce = await fixture.sent()
+  const { maxFeePerGas } = await publicClient.estimateFeesPerGas()
+  await testClient.setAutomine(false)
+  try {
+    await expect(begun.funds.capture(price, { outcome: answer })).rejects.toThrow()
+    await walletClient(fixture.provider).sendTransaction({
+      ...{ to: fixture.provider.address, nonce, gas: 21_000n },
+      ...{ maxFeePerGas: maxFeePerGas * 10n, maxPriorityFeePerGas: maxFeePerGas * 5n },
+    })
+    await testClient.mine({ blocks: 7 })
+  } finally {
+    await testClient.setAutomine(true)
+  }
+  await paywall.settler.transactions.poll()
+  expect(await chargesOf(paywall, { failuresPerPayer: 1 }).begin(authorization, ask)).toMatchObject({
+    outcome: answer,
+  })
+  expect(await uses(fixture, authorization)).toBe(1)
 })
 
 test('a process that stalled charges nothing under a key that has gone on to another charge', async () => {
@@ -148,4 +201,29 @@ test('a process that stalled charges nothing under a key that has gone on to ano
   expect(await charges.begin(late, { quote: price })).toMatchObject({
     rejection: { problem: 'payment-expired' },
   })
+})
+
+test('a retry finds what was paid long ago behind a node that refuses long ranges', async () => {
+  const { testClient, rpcUrl } = fixture.chain
+  const authorization = await authorize(fixture, price)
+  const ask = { quote: price, key: keyOf(authorization) }
+  const begun = await chargesOf(paywall, { patienceMs: 200 }).begin(authorization, ask)
+  await testClient.setAutomine(false)
+  try {
+    await expect(fundsOf(begun).capture(price, { outcome: answer })).rejects.toThrow()
+  } finally {
+    await testClient.setAutomine(true)
+  }
+  await testClient.mine({ blocks: 60 })
+  await paywall.settler.transactions.poll()
+  const proxy = await startRpcProxy(rpcUrl)
+  proxy.lie = tooLong(8n)
+  try {
+    const charges = chargesOf(paywall, {
+      client: createPublicClient({ transport: http(proxy.url, { retryCount: 0 }) }),
+    })
+    expect(await charges.begin(authorization, ask)).toMatchObject({ ok: false, outcome: answer })
+  } finally {
+    await proxy.close()
+  }
 })

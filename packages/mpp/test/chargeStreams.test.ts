@@ -1,9 +1,11 @@
 /** Streams paid by a charge: paid whole before their first event, so that all of it is there for whoever has paid. */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import { join } from 'node:path'
 import { evmCharge } from '@drain/mpp/server'
 import { type Payment, sse } from '@drain/provider'
 import { paid, send } from '@drain/provider/express'
+import { sqliteLedger } from '@drain/provider/sqlite'
 import express from 'express'
 import { describe, expect, test } from 'vitest'
 import { listening } from '../../provider/test/apps.ts'
@@ -61,7 +63,8 @@ async function expectWhole(again: Response): Promise<void> {
   expect([again.status, again.headers.get('Idempotency-Replayed')]).toEqual([200, 'true'])
   const [one, two, receipt] = await readEvents(again).rest()
   expect([one?.data, two?.data]).toEqual(['one', 'two'])
-  expect(receipt).toMatchObject({ event: 'payment-receipt', data: { ended: 'complete', method: 'evm' } })
+  const data = { ended: 'complete', method: 'evm', amount: String(price), cost: String(price) }
+  expect(receipt).toMatchObject({ event: 'payment-receipt', data })
 }
 
 test('under a key a stream is given again, to the same credential and to a fresh one, for nothing', async () => {
@@ -184,6 +187,27 @@ describe('a client that goes away in the middle of a stream', () => {
   test('ends it where no key would give it again', async () => {
     await (await begin(await credential())).cancel()
     expect(upstream.isStopped).toBe(true)
+  })
+
+  test('is read on for while a closing server ends the streams that are read', async () => {
+    const path = join(fixture.folder, 'closing.db')
+    const open = async () => {
+      const ledger = sqliteLedger(path, { log: () => {} })
+      const at = fixture.paywall({ schemes: [evmCharge(cheapGas)], graceMs: 0, ledger })
+      await at.ready()
+      return at
+    }
+    const at = await open()
+    const own = await credential(at)
+    ;(await begin(own, 'closing', at)).cancel()
+    const unread = upstream
+    const read = await begin(await credential(at), undefined, at)
+    const closed = at.close()
+    expect((await read.rest()).at(0)).toMatchObject({ data: { ended: 'closed' } })
+    unread.push(second)
+    unread.end()
+    await closed
+    await expectWhole(await ask(under(own, 'closing'), await open()))
   })
 
   test('ends it where it becomes too long to be kept, and is told so, with the receipt', async () => {

@@ -336,6 +336,20 @@ test('accounts with code pay where that is allowed, as far as the token takes th
   expect(codeOf(await charges.begin(guessed, { quote: price, key: key(30) }))).toBe('invalid_signature')
 })
 
+test('signatures that only the token can judge take nothing of the share of a payer that has paid', async () => {
+  const charges = chargesOf(paywall, { contractWallets: true, perMinute: 20 })
+  const ask = { quote: price, remoteAddress: '1.2.3.4' }
+  await fundsOf(await charges.begin(await authorize(fixture, price), ask)).capture(price, {})
+  const codes = new Set<string>()
+  for (let index = 0; index < 20; index += 1) {
+    const signed = await authorize(fixture, price, { signer: fixture.stranger })
+    const from = fixture.consumer.address.toLowerCase() as Hex
+    codes.add(codeOf(await charges.begin({ ...signed, from }, ask)))
+  }
+  expect([...codes]).toEqual(['invalid_signature', 'rate_limited'])
+  expect(codeOf(await charges.begin(await authorize(fixture, price), ask))).toBe('taken')
+})
+
 test('without gas nothing is taken, and no work is done', async () => {
   const { testClient, publicClient } = fixture.chain
   const { address } = fixture.provider

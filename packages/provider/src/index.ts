@@ -44,6 +44,7 @@ export {
   hasPaid,
   nameOf as authorizationName,
 } from './settle/chargeEvents.ts'
+export { createChargeUses } from './settle/chargeUses.ts'
 export type { Entry as JournalEntry } from './settle/Journal.ts'
 export type { Claimed, Closing, Settlement } from './settle/Settlement.ts'
 export type { Call, Transactions } from './settle/Transactions.ts'

@@ -8,6 +8,7 @@ import { alarms } from '../src/ledger/alarms.ts'
 import { type ChargeBook, createChargeBook, dues, incomes } from '../src/settle/ChargeBook.ts'
 import { authorizationAbi } from '../src/settle/chargeEvents.ts'
 import { type Fixture, startFixture } from './fixture.ts'
+import { tooLong } from './following.ts'
 import { type RpcProxy, startRpcProxy } from './RpcProxy.ts'
 
 const value = 20_000n
@@ -240,13 +241,8 @@ test('after a long time away it is found behind a node that refuses long ranges'
   const charge = await sign()
   await book.expect(charge)
   await cash(charge)
-  for (let mined = 0; mined < 1_200; mined += 200) await fixture.chain.testClient.mine({ blocks: 200 })
-  proxy.lie = async ({ method, params }, ask) => {
-    if (method !== 'eth_getLogs') return ask()
-    const { fromBlock, toBlock } = params[0] as Record<string, string>
-    const isShort = Number(toBlock) - Number(fromBlock) < 1_000
-    return isShort ? ask() : { error: { code: -32_000, message: 'query exceeds the range' } }
-  }
+  await fixture.chain.testClient.mine({ blocks: 60 })
+  proxy.lie = tooLong(8n)
   await book.poll()
   expect(await booked()).toMatchObject([{ nonce: charge.nonce }])
 })

@@ -103,9 +103,11 @@ export async function rpc(method: string, params: unknown[]): Promise<unknown> {
 
 /** A node that takes no ranges of more blocks. */
 export function tooLong(limit: bigint): NonNullable<RpcProxy['lie']> {
-  return async ({ method, params }, ask) => {
-    const [{ fromBlock = '0x0', toBlock = '0x0' } = {}] = params as { fromBlock?: string; toBlock?: string }[]
-    const isTooLong = method === 'eth_getLogs' && BigInt(toBlock) - BigInt(fromBlock) >= limit
+  return async ({ method, params = [] }, ask) => {
+    const [{ fromBlock, toBlock } = {}] = params as { fromBlock?: string; toBlock?: string }[]
+    // Without an end it is up to the newest block.
+    const isShort = fromBlock && toBlock && BigInt(toBlock) - BigInt(fromBlock) < limit
+    const isTooLong = method === 'eth_getLogs' && !isShort
     return isTooLong ? { error: { code: -32_005, message: 'block range is too wide' } } : ask()
   }
 }

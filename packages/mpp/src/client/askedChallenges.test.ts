@@ -39,13 +39,22 @@ test('a stranger that shows another server’s challenge stands in nobody’s wa
   expect(named.recall({ id: 'a', realm: 'my-app' })).toBe('named')
 })
 
+test('one request is paid by one of the challenges of its 402', () => {
+  const asked = create()
+  asked.remember(showing({}, { id: 'b' }), url, 'first')
+  asked.remember(showing({ id: 'c' }), url, 'second')
+  expect(asked.recall({ ...one, id: 'a' })).toBe('first')
+  expect(() => asked.recall({ ...one, id: 'b' })).toThrow(missing)
+  expect(asked.recall({ ...one, id: 'c' })).toBe('second')
+})
+
 test('what nobody answers is dropped: at its end, beyond a number, and beyond a size', () => {
   let now = 0
   const asked = create({ now: () => now })
   asked.remember(showing({ expires: '1970-01-01T00:01:00Z' }, { id: 'b' }), url, 'early')
   now = 60_000
-  asked.remember(showing({ id: 'c' }), url, 'next')
   expect(() => asked.recall({ ...one, id: 'a' })).toThrow(missing)
+  asked.remember(showing({ id: 'c' }), url, 'next')
   expect(asked.recall({ ...one, id: 'b' })).toBe('early')
   for (let index = 0; index < 1_000; index++) asked.remember(showing({ id: `${index}` }), url, 'many')
   expect(() => asked.recall({ ...one, id: 'c' })).toThrow(missing)

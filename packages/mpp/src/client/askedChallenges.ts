@@ -2,7 +2,7 @@ import { DrainError, UntrustedProviderError } from '@drain/core'
 import { type Challenge, parseChallenges } from '../codec/challenge.ts'
 import { isRealmOf } from './realm.ts'
 
-/** The most challenges that are remembered while nothing answers them, and the most bytes of what was asked. */
+/** The most 402s that are remembered while nothing answers them, and the most bytes of what was asked. */
 const [most, mostBytes] = [1_000, 16 * 1_024 * 1_024]
 /** Of one 402: more offers of a kind are nobody's. */
 const mostOfOne = 4
@@ -10,16 +10,15 @@ const mostOfOne = 4
 const longest = 600_000
 
 /**
- * The challenges that came through a method's own fetch, with what was asked, until mppx has them answered: a challenge alone
- * doesn't say which server it came from.
+ * The 402s that came through a method's own fetch, with what was asked, until mppx has one of their challenges answered: a challenge
+ * alone doesn't say which server it came from.
  */
 export type AskedChallenges<asked> = {
   /** @param bytes What `asked` takes, about. */
   remember(response: Response, url: URL, asked: asked, bytes?: number): void
-  /** Forgets who was asked by the challenges of a response: a request that was paid asks for nothing more. */
-  drop(response: Response): void
   /**
-   * What was asked, once.
+   * What was asked, once: all that came with the same 402 is forgotten, so that one request is paid by one of its challenges, however
+   * often and in whatever form the server shows the others again.
    *
    * @throws {UntrustedProviderError} The challenge names another server than the one that it came from.
    * @throws {DrainError} `mpp_fetch_missing`
@@ -27,12 +26,12 @@ export type AskedChallenges<asked> = {
   recall(challenge: Pick<Challenge, 'id' | 'realm'>): asked
 }
 
-/** `asked` is missing where the server has no business to show that challenge. */
-type Entry<asked> = Pick<Challenge, 'id' | 'realm'> & {
+/** A 402. `isOwn`: the server has business to show that challenge. */
+type Shown<asked> = {
+  offers: (Pick<Challenge, 'id' | 'realm'> & { isOwn: boolean; until: number })[]
   origin: string
-  asked?: asked
+  asked: asked
   bytes: number
-  until: number
 }
 
 export function createAskedChallenges<asked>(options: {
@@ -45,48 +44,40 @@ export function createAskedChallenges<asked>(options: {
   now: () => number
 }): AskedChallenges<asked> {
   const { method, intent, realms = [], now } = options
-  let entries: Entry<asked>[] = []
-
-  const challengesOf = (response: Response) =>
-    parseChallenges(response.headers.get('WWW-Authenticate')).filter(
-      (one) => one.method === method && one.intent === intent,
-    )
+  let shown: Shown<asked>[] = []
 
   function forget(): void {
-    entries = entries.filter(({ until }) => until > now())
-    let bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0)
-    while (entries.length > most || (bytes > mostBytes && entries.length > 1)) {
-      bytes -= entries.shift()?.bytes ?? 0
-    }
+    shown = shown.filter(({ offers }) => offers.some(({ until }) => until > now()))
+    let bytes = shown.reduce((sum, one) => sum + one.bytes, 0)
+    while (shown.length > most || (bytes > mostBytes && shown.length > 1)) bytes -= shown.shift()?.bytes ?? 0
   }
 
   return {
     remember(response, url, asked, bytes = 0) {
-      const length = response.headers.get('WWW-Authenticate')?.length ?? 0
-      for (const { id, realm, expires } of challengesOf(response).slice(0, mostOfOne)) {
-        const isOwn = isRealmOf(realm, url) || realms.includes(realm)
-        const end = expires === undefined ? longest : Date.parse(expires) - now()
-        entries.push({
-          ...{ id, realm, origin: url.origin, until: now() + Math.min(end, longest) },
-          ...(isOwn && { asked }),
-          bytes: length + (isOwn ? bytes : 0),
+      const header = response.headers.get('WWW-Authenticate')
+      const offers = parseChallenges(header)
+        .filter((one) => one.method === method && one.intent === intent)
+        .slice(0, mostOfOne)
+        .map(({ id, realm, expires }) => {
+          const isOwn = isRealmOf(realm, url) || realms.includes(realm)
+          const end = expires === undefined ? longest : Date.parse(expires) - now()
+          return { id, realm, isOwn, until: now() + Math.min(end, longest) }
         })
-      }
+      shown.push({ offers, origin: url.origin, asked, bytes: (header?.length ?? 0) + bytes })
       forget()
     },
-    drop(response) {
-      const ids = new Set(challengesOf(response).map(({ id }) => id))
-      entries = entries.filter(({ id }) => !ids.has(id))
-    },
     recall({ id, realm }) {
-      const same = entries.filter((entry) => entry.id === id && entry.realm === realm)
+      const showing = (isOwn: boolean) => (one: Shown<asked>) =>
+        one.offers.some(
+          (offer) => offer.id === id && offer.realm === realm && offer.isOwn === isOwn && offer.until > now(),
+        )
       // Servers may give one challenge to many: whoever answers it first takes the place of one of them.
-      const own = same.find((entry) => entry.asked !== undefined)
-      if (own?.asked !== undefined) {
-        entries.splice(entries.indexOf(own), 1)
+      const own = shown.find(showing(true))
+      if (own) {
+        shown.splice(shown.indexOf(own), 1)
         return own.asked
       }
-      const [foreign] = same
+      const foreign = shown.find(showing(false))
       if (foreign) {
         throw new UntrustedProviderError(
           `${foreign.origin} asks for a payment to ${JSON.stringify(realm.slice(0, 100))}.`,

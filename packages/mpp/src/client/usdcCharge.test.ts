@@ -85,14 +85,22 @@ test('a server that asks again after it was paid gets one payment', async () => 
   expect(paid).toHaveLength(2)
 })
 
-test('a server that offers several and asks for them one after the other gets one payment', async () => {
-  const challenges = Array.from({ length: 7 }, () => asking().headers.get('WWW-Authenticate') ?? '')
-  const again = (from: number) =>
-    new Response(null, { status: 402, headers: { 'WWW-Authenticate': challenges.slice(from).join(', ') } })
-  answer = () => again(paid.length)
-  await expect(client().fetch(url)).rejects.toThrow()
-  expect(paid).toHaveLength(1)
-})
+test.each([
+  ['in the same form', ''],
+  ['in a form that only mppx reads', ';, '],
+  ['in a header that is too long for us', `Other x="${'x'.repeat(65_536)}", `],
+])(
+  'a server that offers several and asks for them one after the other, %s, gets one payment',
+  async (_, lead) => {
+    const challenges = Array.from({ length: 7 }, () => asking().headers.get('WWW-Authenticate') ?? '')
+    answer = () => {
+      const value = (paid.length > 0 ? lead : '') + challenges.slice(paid.length).join(', ')
+      return new Response(null, { status: 402, headers: { 'WWW-Authenticate': value } })
+    }
+    await expect(client().fetch(url)).rejects.toThrow()
+    expect(paid).toHaveLength(1)
+  },
+)
 
 test.each<[string, Record<string, unknown>, RegExp]>([
   ['more than the maximum', { amount: '50001' }, /exceeds/],

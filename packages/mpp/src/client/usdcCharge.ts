@@ -88,8 +88,6 @@ export function usdcCharge(
       throw new UntrustedProviderError(message, 'Call the final address directly, if you trust it.')
     }
     if (response.status === 402) {
-      // What was offered before may come again.
-      if (credential !== undefined) asked.drop(response)
       const url = response.url === '' ? urlOf(input) : new URL(response.url)
       asked.remember(response, url, { origin: url.origin, isPaid: credential !== undefined })
     }

@@ -29,8 +29,8 @@ function setUp(input: ChargeBudgetInput = {}) {
     pass: (ms: number) => {
       now += ms
     },
-    ask: async (from: Address, remoteAddress?: string) =>
-      codeOf(await budget.ask(charge(from), remoteAddress)),
+    ask: async (from: Address, remoteAddress?: string, isSigned = true) =>
+      codeOf(await budget.ask(charge(from), { isSigned, remoteAddress })),
     enter: async (one = charge(address(9)), balance = rich, by = budget) =>
       codeOf(await by.enter(one, balance)),
     /** Takes a charge of a payer and ends it. */
@@ -173,11 +173,22 @@ test('strangers leave half of the questions for those that have paid, and one ad
   expect(await from()).toBe('asked')
 })
 
+test('whoever names a payer that has paid, without its signature, takes nothing of its share', async () => {
+  const { ask, have } = setUp({ perMinute: 40 })
+  await have('settled', honest)
+  const named = await Promise.all(times(30, () => ask(honest, '1.2.3.4', false)))
+  expect(count(named, 'asked')).toBe(2)
+  expect(count(await Promise.all(times(30, (index) => ask(honest, `1.2.${index}.1`, false))), 'asked')).toBe(
+    18,
+  )
+  expect(count(await Promise.all(times(30, () => ask(honest, '1.2.3.4'))), 'asked')).toBe(20)
+})
+
 test('when too much was in vain on a day only those are served that have paid, until it is over', async () => {
   const { charge, ask, enter, have, pass, another, budget } = setUp({ failuresPerDay: 2 })
   await have('settled', honest)
   for (const one of [11, 12]) await have('failed', address(one))
-  expect(await another().ask(charge(address(13)))).toMatchObject({
+  expect(await another().ask(charge(address(13)), { isSigned: true })).toMatchObject({
     rejection: { code: 'rate_limited' },
     retryAfterSeconds: 12 * 3_600,
   })

@@ -37,8 +37,15 @@ export type ChargeBudgetInput = {
 }
 
 export type ChargeBudget = {
-  /** Why the node is not to be asked about a charge, if it isn't. `remoteAddress`: who asks, where that is known. */
-  ask(charge: Authorization, remoteAddress?: string): Promise<RefusedCharge | undefined>
+  /**
+   * Why the node is not to be asked about a charge, if it isn't.
+   * @param asker.isSigned Whether it is the payer that asks: anybody may name one that has paid.
+   * @param asker.remoteAddress Where it asks from, where that is known.
+   */
+  ask(
+    charge: Authorization,
+    asker: { isSigned: boolean; remoteAddress?: string | undefined },
+  ): Promise<RefusedCharge | undefined>
   /**
    * Takes a place for a charge, durably, or says why not; `poor`: the payer's charges come to more than its `balance`. Call `leave`
    * when this process doesn't work for it any more, and `end` when it has ended.
@@ -113,13 +120,12 @@ export function createChargeBudget(
   }
 
   /** Takes one question to the node. */
-  function mayAsk(payer: Payer, from: Address, remoteAddress: string | undefined): boolean {
+  function mayAsk(isStranger: boolean, from: Address, remoteAddress: string | undefined): boolean {
     const minute = Math.floor(clock() / 60_000)
     if (minute !== asked.minute) {
       Object.assign(asked, { minute, all: 0, strangers: 0 })
       asked.each.clear()
     }
-    const isStranger = isNew(payer)
     const half = partOf(perMinute, 2)
     if (asked.all >= perMinute || (isStranger && asked.strangers >= half)) return false
     // Keys cost nothing: strangers are known by where they ask from only.
@@ -135,13 +141,13 @@ export function createChargeBudget(
   }
 
   return {
-    async ask({ from, nonce, value }, remoteAddress) {
+    async ask({ from, nonce, value }, { isSigned, remoteAddress }) {
       const payer = await payers.get(from)
       const seconds = BigInt(Math.floor(clock() / 1_000))
       if (!mayHave(payer, [value, ...atWork(payer, seconds, nonce)])) return refuseShare(payer)
       return (
         (await refuseStranger(payer)) ??
-        (mayAsk(payer, from, remoteAddress) ? undefined : busy('There are', 60))
+        (mayAsk(!isSigned || isNew(payer), from, remoteAddress) ? undefined : busy('There are', 60))
       )
     },
     async enter(charge, balance) {

@@ -8,7 +8,7 @@ import { type RefusedCharge, refuseCharge } from './chargeRejections.ts'
 export type ChargeJudge = {
   /** Whom it pays, how much, and whether the payer has signed it. */
   judge(authorization: SignedAuthorization, quote: bigint, domain: TokenDomain): RefusedCharge | undefined
-  /** By the clock. */
+  /** By the clock: it must be good for `life` still. */
   judgeLife(authorization: SignedAuthorization): RefusedCharge | undefined
   /** Whether the payer's own key made the signature, as the token checks it for accounts without code. */
   isSigned(authorization: SignedAuthorization, domain: TokenDomain): boolean
@@ -17,8 +17,8 @@ export type ChargeJudge = {
 /** How far ahead an authorization may end, in seconds: its record is kept until then. */
 const maxAhead = 3_600n
 /**
- * How long one must still be good when it is taken, in seconds: it is sent after the work, and a payer that lets it end meanwhile has
- * the work for nothing.
+ * How long one must still be good when it is taken, in seconds, at the least: it is sent after the work, and a payer that lets it end
+ * meanwhile has the work for nothing.
  */
 export const leastLife = 60n
 
@@ -33,11 +33,14 @@ export function createChargeJudge({
   secp256k1,
   contractWallets,
   now,
+  life,
 }: Pick<SchemeContext, 'provider' | 'secp256k1'> & {
   /** Wallets with code have signatures that only the token can judge. */
   contractWallets: boolean
   /** The later of clock and chain head, in Unix seconds. */
   now: () => bigint
+  /** Seconds. */
+  life: bigint
 }): ChargeJudge {
   const payee = provider.toLowerCase()
 
@@ -61,8 +64,8 @@ export function createChargeJudge({
     },
     judgeLife({ validAfter, validBefore }) {
       const seconds = now()
-      if (validBefore < seconds + leastLife) {
-        const message = `The authorization has expired, or ends within ${leastLife} s. Answer a fresh challenge.`
+      if (validBefore < seconds + life) {
+        const message = `The authorization has expired, or ends within ${life} s. Answer a fresh challenge.`
         return refuseCharge('invalid_signature', message, 'payment-expired')
       }
       if (validBefore > seconds + maxAhead) {

@@ -68,7 +68,7 @@ test('what is settled stays settled, and what failed is not taken again', async 
   await records.fail(charge)
   pass(1_000_000)
   expect(await records.take(charge, by('two'))).toMatchObject({ ok: false, record: { state: 'failed' } })
-  await records.settle(charge, word('9'), false)
+  await records.settle(charge, word('9'), { goesOn: false })
   await records.fail(charge)
   expect(await records.get(charge)).toMatchObject({ state: 'settled', txHash: word('9') })
 })
@@ -119,11 +119,36 @@ test('a charge that could not come to be sent leaves nothing behind, its answer 
   for await (const note of notebook.read('')) throw new Error(`left: ${note.key}`)
 })
 
-test('it is counted how often a transfer was sent', async () => {
-  const { records } = setUp()
+test('of those who would send a transfer one may, and when that dies another, who knows of it', async () => {
+  const { records, pass } = setUp()
   await records.take(charge, by('one'))
-  for (let sent = 0; sent < 2; sent += 1) await records.countSending(charge)
-  expect(await records.get(charge)).toMatchObject({ owner: 'one', sendings: 2 })
+  expect(await records.claim(charge, 0)).toBe(false)
+  await records.beginSending(charge, 'one', '{}', undefined)
+  const claims = await Promise.all([records.claim(charge, 0), records.claim(charge, 0)])
+  expect([claims, await records.claim(charge, 1)]).toEqual([[true, false], false])
+  await records.wrote(charge, 0, 5)
+  expect(await records.claim(charge, 0)).toBe(false)
+  expect(await records.claim(charge, 1)).toBe(true)
+  pass(60_001)
+  expect(await records.claim(charge, 2)).toBe(true)
+  // What is late takes nothing from whoever has it now.
+  await records.wrote(charge, 1, 6)
+  expect(await records.claim(charge, 3)).toBe(false)
+  await records.wrote(charge, 2, undefined)
+  expect(await records.get(charge)).toMatchObject({ sent: [5, 6] })
+})
+
+test('what nothing was given for is dropped once nobody works for it or sends it', async () => {
+  const { records, pass } = setUp()
+  await records.take(charge, by('one'))
+  await records.beginSending(charge, 'one', '{}', undefined)
+  expect(await records.revoke(charge, 0)).toBe(false)
+  await records.leave(charge, 'one')
+  await records.claim(charge, 0)
+  expect([await records.revoke(charge, 0), await records.revoke(charge, 1)]).toEqual([false, false])
+  pass(60_001)
+  expect([await records.revoke(charge), await records.revoke(charge, 1)]).toEqual([false, true])
+  expect(await records.get(charge)).toBeUndefined()
 })
 
 test('work that comes to nothing leaves nothing behind, and a key that stands for a newer charge stays', async () => {

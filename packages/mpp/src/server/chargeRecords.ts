@@ -2,7 +2,8 @@
  * What became of every authorization that was taken: durable, so that none pays twice, and shared by all processes on the ledger.
  *
  * `taken`: work goes on for it; a lease, renewed meanwhile. `sending`: the work is done, and the transfer is on its way, or was about
- * to be. `settled`: the transfer is mined. `failed`: it can't be settled any more. Work that fails gives it back: no record.
+ * to be; nothing was given for it yet. `settled`: the transfer is mined. `failed`: it can't be settled any more. Work that fails gives
+ * it back: no record.
  */
 import { type IdempotencyKey, type Notebook, authorizationName as nameOf } from '@drain/provider'
 import type { Address, Hex } from 'viem'
@@ -12,7 +13,7 @@ export type ChargeRecord = {
   readonly state: 'taken' | 'sending' | 'settled' | 'failed'
   /** Who works on it: made anew whenever it is taken. */
   readonly owner: string
-  /** Until when the lease of `taken` lasts, in milliseconds of the store's clock. */
+  /** Until when its owner's lease lasts, in milliseconds of the store's clock. */
   readonly until: number
   /** The block when it was taken: it can't have been used in one before. */
   readonly block: string
@@ -22,8 +23,10 @@ export type ChargeRecord = {
   /** The signed authorization, from `sending` on. */
   readonly payload?: string | undefined
   readonly txHash?: Hex | undefined
-  /** How often its transfer was sent. */
-  readonly sendings?: number | undefined
+  /** Its transfers, by their nonces in the journal; `null`: one that somebody claimed, and may have died before writing it down. */
+  readonly sent?: readonly (number | null)[] | undefined
+  /** Until when the last of them is claimed, in milliseconds of the store's clock. */
+  readonly claimedUntil?: number | undefined
 }
 
 /** What an `Idempotency-Key` stands for. */
@@ -55,17 +58,34 @@ export type ChargeRecords = {
     payload: string,
     answer: Uint8Array | undefined,
   ): Promise<boolean>
-  /** A transfer is written down, and on its way. */
-  countSending(authorization: Authorization): Promise<void>
-  /** `goesOn`: the answer is a stream, and kept when that ends; until then the lease is to be renewed. */
-  settle(authorization: Authorization, txHash: Hex, goesOn: boolean): Promise<void>
+  /**
+   * Takes the right to send a transfer, of whoever knows of the `count` before: of many processes one has it, and when that dies
+   * another, a minute later. `false`: not now.
+   */
+  claim(authorization: Authorization, count: number): Promise<boolean>
+  /** What was claimed as the one after `count` others is written down, under its nonce. `undefined`: nothing was. */
+  wrote(authorization: Authorization, count: number, nonce: number | undefined): Promise<void>
+  /** Its owner works for it no more. */
+  leave(authorization: Authorization, owner: string): Promise<void>
+  /**
+   * `goesOn`: its owner gives an answer that is kept when that ends; until then the lease is to be renewed. `false`: it was settled
+   * before.
+   */
+  settle(
+    authorization: Authorization,
+    txHash: Hex,
+    by: { owner?: string | undefined; goesOn: boolean },
+  ): Promise<boolean>
   /** A settled stream has ended. */
   finish(authorization: Authorization, answer: Uint8Array | undefined): Promise<void>
   fail(authorization: Authorization): Promise<void>
   /** The work came to nothing: it may be taken again, and its key used for another. `false`: it was not held any more. */
   release(authorization: Authorization, owner: string): Promise<boolean>
-  /** Drops one that was taken and whose lease ran out, so that nothing is sent for it any more. `false`: it isn't so. */
-  revoke(authorization: Pick<Authorization, 'from' | 'nonce'>): Promise<boolean>
+  /**
+   * Drops one whose lease ran out, so that nothing is sent for it any more: one that was taken, or, knowing of the `count` transfers
+   * before, one whose work came to nothing. `false`: it isn't so.
+   */
+  revoke(authorization: Pick<Authorization, 'from' | 'nonce'>, count?: number): Promise<boolean>
   answer(authorization: Pick<Authorization, 'from' | 'nonce'>): Promise<Uint8Array | undefined>
   keyed(from: Address, keyId: Hex): Promise<KeyedCharge | undefined>
   /** Binds a key to an authorization, if it is still bound to `before`. `false`: it isn't. */
@@ -108,6 +128,9 @@ export function createChargeRecords(notebook: Notebook, token: Address): ChargeR
   }
 
   const isHeldBy = (record: ChargeRecord, owner: string) => record.state === 'taken' && record.owner === owner
+  /** Whether somebody who knows of that many transfers knows of all, and none is about to be written down. */
+  const isLast = ({ state, sent, claimedUntil = 0 }: ChargeRecord, count: number, now: number) =>
+    state === 'sending' && (sent?.length ?? 0) === count && claimedUntil <= now
   const isOld = (validBefore: string, now: bigint) => BigInt(validBefore) + keptSeconds <= now
 
   async function keepAnswer(authorization: Authorization, answer: Uint8Array | undefined): Promise<void> {
@@ -146,32 +169,53 @@ export function createChargeRecords(notebook: Notebook, token: Address): ChargeR
     },
     renew: (authorization, owner) =>
       change(authorization, (record, now) =>
-        isHeldBy(record, owner) || (record.state === 'settled' && record.owner === owner)
-          ? { ...record, until: now + leaseMs }
-          : undefined,
+        record.owner === owner && record.state !== 'failed' ? { ...record, until: now + leaseMs } : undefined,
       ),
     async beginSending(authorization, owner, payload, answer) {
       const text = await read(recordKey(authorization))
       if (text === undefined || !isHeldBy(decode(text), owner)) return false
       // First, so that whatever is sent has its answer.
       await keepAnswer(authorization, answer)
-      const isHeld = await change(authorization, (record) =>
-        isHeldBy(record, owner) ? { ...record, state: 'sending', payload } : undefined,
+      const isHeld = await change(authorization, (record, now) =>
+        isHeldBy(record, owner) ? { ...record, state: 'sending', payload, until: now + leaseMs } : undefined,
       )
       // Without a record nothing would ever drop it.
       if (!isHeld && (await read(recordKey(authorization))) === undefined)
         await drop(answerKey(authorization), () => true)
       return isHeld
     },
-    async countSending(authorization) {
-      await change(authorization, (record) => ({ ...record, sendings: (record.sendings ?? 0) + 1 }))
+    claim: (authorization, count) =>
+      change(authorization, (record, now) =>
+        isLast(record, count, now)
+          ? { ...record, sent: [...(record.sent ?? []), null], claimedUntil: now + leaseMs }
+          : undefined,
+      ),
+    async wrote(authorization, count, nonce) {
+      await change(authorization, ({ sent = [], claimedUntil, ...record }) => {
+        // Another may have claimed one since.
+        const isNewest = sent.length === count + 1
+        const written = nonce === undefined ? (isNewest ? [] : [null]) : [nonce]
+        const until = isNewest ? undefined : claimedUntil
+        return { ...record, sent: sent.toSpliced(count, 1, ...written), claimedUntil: until }
+      })
     },
-    async settle(authorization, txHash, goesOn) {
-      await change(authorization, (record, now) => ({
-        ...record,
-        ...{ state: 'settled', txHash, until: goesOn ? now + leaseMs : 0 },
-      }))
+    async leave(authorization, owner) {
+      await change(authorization, (record) => (record.owner === owner ? { ...record, until: 0 } : undefined))
     },
+    settle: (authorization, txHash, { owner, goesOn }) =>
+      change(authorization, (record, now) =>
+        record.state === 'settled'
+          ? undefined
+          : {
+              ...record,
+              ...{
+                state: 'settled',
+                txHash,
+                owner: owner ?? record.owner,
+                until: goesOn ? now + leaseMs : 0,
+              },
+            },
+      ),
     async finish(authorization, answer) {
       await keepAnswer(authorization, answer)
       await change(authorization, (record) => ({ ...record, until: 0 }))
@@ -199,10 +243,11 @@ export function createChargeRecords(notebook: Notebook, token: Address): ChargeR
       if (key) await drop(keyKey(from, key.id), (text) => (JSON.parse(text) as KeyedCharge).nonce === nonce)
       return wasHeld
     },
-    revoke: (authorization) =>
-      change(authorization, ({ state, until }, now) =>
-        state === 'taken' && until <= now ? null : undefined,
-      ),
+    revoke: (authorization, count) =>
+      change(authorization, (record, now) => {
+        const isIdle = count === undefined ? record.state === 'taken' : isLast(record, count, now)
+        return isIdle && record.until <= now ? null : undefined
+      }),
     async answer(authorization) {
       const text = await read(answerKey(authorization))
       return text === undefined ? undefined : new Uint8Array(Buffer.from(text, 'base64'))

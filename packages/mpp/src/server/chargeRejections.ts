@@ -48,6 +48,7 @@ export function refusedBy({ failure, message }: Refusal): RefusedCharge {
 
 const refusals: Record<ChargeFailure, readonly [Rejection.Code, (ProblemName | undefined)?, number?]> = {
   unavailable: ['unavailable', undefined, 5],
+  unsent: ['unavailable', undefined, 5],
   pending: ['unavailable', undefined, 10],
   reverted: ['unavailable', undefined, 30],
   gas_price: ['channel_terms', 'verification-failed'],
@@ -59,8 +60,8 @@ const refusals: Record<ChargeFailure, readonly [Rejection.Code, (ProblemName | u
 }
 
 /** Whether the authorization can't be cashed any more, as far as is known. */
-export function isOver({ failure }: Refusal): boolean {
+export function isOver({ failure }: Pick<Refusal, 'failure'>): boolean {
   return !passing.has(failure)
 }
 
-const passing = new Set<ChargeFailure>(['unavailable', 'pending', 'reverted', 'gas_price'])
+const passing = new Set<ChargeFailure>(['unavailable', 'unsent', 'pending', 'reverted', 'gas_price'])

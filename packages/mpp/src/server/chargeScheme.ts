@@ -1,5 +1,5 @@
 /** `evm`/`charge` as a scheme of our paywall: single requests, each paid by an authorization of its own. */
-import { DrainError, InvalidFormatError } from '@drain/core'
+import { DrainError, InvalidFormatError, Usdc } from '@drain/core'
 import type { AnswerWriter, Scheme, SchemeContext, SchemeFactory } from '@drain/provider'
 import { getAddress, type Hex } from 'viem'
 import { challengeNonce, fromPayload, type SignedAuthorization } from '../authorization.ts'
@@ -22,7 +22,8 @@ export type EvmChargeInput = ChargeInput &
     header?: (typeof credentialHeaders)[number] | undefined
     /**
      * How long a challenge may be answered, in milliseconds, from 120,000 to 3,000,000. Default 300,000. Clients let their
-     * authorizations end with it, and the work must be done by then: else its payer can't be charged.
+     * authorizations end with it, and the work must be done by then: else its payer can't be charged. Half of it must be left (of ten
+     * minutes, where it is longer) when one is taken, so use more than twice what the work takes.
      */
     lifeMs?: number | undefined
   }
@@ -63,7 +64,8 @@ function createChargeScheme(input: EvmChargeInput, context: SchemeContext): Sche
     const action = 'Use 120,000 to 3,000,000 milliseconds.'
     throw new DrainError('invalid_limit', `evmCharge.lifeMs is ${lifeMs}.`, { action })
   }
-  const charges = createCharges(context, input)
+  // Neither by its end nor by coming late may a payer leave less than half of it for the work.
+  const charges = createCharges(context, input, BigInt(Math.floor(Math.min(lifeMs, clientsLifeMs) / 2_000)))
   const challenges = createChallenges(input, ledger.notebook)
   const currency = getAddress(deployment.token)
   const recipient = getAddress(context.provider)
@@ -178,6 +180,8 @@ function createChargeScheme(input: EvmChargeInput, context: SchemeContext): Sche
 }
 
 const tokenWaitMs = 3_000
+/** Clients sign for no longer, whatever the challenge says. */
+const clientsLifeMs = 600_000
 
 /** The most amounts whose requests are kept. */
 const remembered = 1_024
@@ -237,7 +241,9 @@ class ChargeWriter implements AnswerWriter {
   }
 
   streamReceipt(): Record<string, unknown> {
-    return this.#receipt() ?? {}
+    const receipt = this.#receipt()
+    // What was paid, also where it is given again for nothing.
+    return receipt ? { ...receipt, cost: receipt.amount, display: Usdc.display(BigInt(receipt.amount)) } : {}
   }
 
   refuse(rejection: Parameters<AnswerWriter['refuse']>[0]): ReturnType<AnswerWriter['refuse']> {

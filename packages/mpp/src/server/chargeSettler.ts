@@ -3,7 +3,14 @@
  * died is sent by the next one, and never twice.
  */
 import { ContractError, type Deployment, DrainError, Usdc } from '@drain/core'
-import { hasPaid, type JournalEntry, authorizationName as nameOf, type Transactions } from '@drain/provider'
+import {
+  createChargeUses,
+  hasPaid,
+  type JournalEntry,
+  LedgerUnavailableError,
+  authorizationName as nameOf,
+  type Transactions,
+} from '@drain/provider'
 import type { Account, PublicClient } from 'viem'
 import type { Authorization, SignedAuthorization } from '../authorization.ts'
 import { tokenAbi } from './chargeToken.ts'
@@ -13,6 +20,8 @@ export type ChargeFailure =
   /** The node or the token's state forbid it at the moment; nothing was sent. */
   | 'unavailable'
   | 'gas_price'
+  /** Looked for only: nothing is on its way, and the token has not taken it. */
+  | 'unsent'
   | 'expired'
   | 'insufficient_balance'
   | 'used'
@@ -28,10 +37,15 @@ export type Settled = { ok: true; txHash: `0x${string}` }
 
 /** What sending a transfer is bound to. */
 export type Sending = {
-  /** Why none is to be sent, though the token would take it: asked before each. */
-  refuse(): Promise<Refusal | undefined>
-  /** Told once one is written down. */
-  sent(): Promise<void>
+  /** The journal's nonces of those that were sent before; `null`: one that may have been. */
+  sent: readonly (number | null)[]
+  /**
+   * Takes the right to send one, or says why none is to be sent, though the token would take it.
+   * @param before.tried How many of the earlier ones may have been mined. `hasFailed`: one was, for good, and came to nothing.
+   */
+  claim(before: { tried: number; hasFailed: boolean }): Promise<Refusal | undefined>
+  /** Told the nonce that one is written down with; `undefined`: it isn't. */
+  wrote(nonce: number | undefined): Promise<void>
 }
 
 export type ChargeSettler = {
@@ -40,8 +54,15 @@ export type ChargeSettler = {
   /**
    * Cashes it, and returns once that is mined and its events say so. Called again for the same, it goes on with what is on its way.
    * @param block One in which it wasn't used yet.
+   * @param sending Without it nothing is sent: what is on its way is waited for.
    */
-  settle(authorization: SignedAuthorization, block: bigint, sending: Sending): Promise<Settled | Refusal>
+  settle(
+    authorization: SignedAuthorization,
+    block: bigint,
+    sending: Sending | undefined,
+  ): Promise<Settled | Refusal>
+  /** Whether one of these transfers was mined and failed, as far as the journal knows. */
+  hasFailed(sent: Sending['sent']): Promise<boolean>
   /** The least that is worth its gas, base units, by the price of gas when it was last asked. */
   readonly minimum: bigint
   /** Asks for the price of gas, unless that was done in the last seconds. */
@@ -50,15 +71,15 @@ export type ChargeSettler = {
 
 /** A transaction needs some time to be mined: an authorization that ends within this many seconds may be too late. */
 const miningSeconds = 10n
-/** The node that is asked for the head may be ahead of the one that is asked for events. */
-const skewBlocks = 64n
 const priceForMs = 15_000
+/** How long what was used, and by nothing that a node shows, is looked for after its end, in seconds. */
+const lookedForSeconds = 3_600n
 
 export type ChargeSettlerOptions = {
   deployment: Deployment.Deployment
   account: Account
   client: PublicClient
-  transactions: Pick<Transactions, 'send' | 'mined' | 'unsettled'>
+  transactions: Pick<Transactions, 'send' | 'mined' | 'unsettled' | 'get'>
   /** Unix seconds. */
   now: () => bigint
   /** Base units for one coin of the chain. */
@@ -78,6 +99,7 @@ export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettle
   const { deployment, account, client, transactions, now, nativePrice, gasFactor, minAmount } = options
   const { maxGas, maxGasPrice, contractWallets, patienceMs, failed } = options
   const { token } = deployment
+  const uses = createChargeUses({ client, token })
   const running = new Map<string, Promise<Settled | Refusal>>()
   let gasPrice = 0n
   let pricedAt = Number.NEGATIVE_INFINITY
@@ -179,50 +201,46 @@ export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettle
     if (maxFeePerGas > maxGasPrice) return gasTooDear
     const gas = (estimate * 12n) / 10n < maxGas ? (estimate * 12n) / 10n : maxGas
     const fees = { gas, maxFeePerGas, maxPriorityFeePerGas, limit: maxGasPrice }
-    const refusal = await sending.refuse()
-    if (refusal) return refusal
-    const sent = await transactions.send({
-      ...call,
-      kind: 'charge',
-      takes: [],
-      subject: nameOf(token, authorization),
-      fees,
+    const before = await entriesOf(sending.sent)
+    const refusal = await sending.claim({
+      tried: before.filter((entry) => entry?.state !== 'replaced').length,
+      hasFailed: before.some(hasFailed),
     })
-    await sending.sent()
+    if (refusal) return refusal
+    const subject = nameOf(token, authorization)
+    const sent = await transactions
+      .send({ ...call, kind: 'charge', takes: [], subject, fees })
+      .catch(async (error) => {
+        // Where the store failed it may be written down.
+        if (!(error instanceof LedgerUnavailableError)) await sending.wrote(undefined)
+        throw error
+      })
+    await sending.wrote(sent.nonce)
     return sent
   }
 
-  /** The transaction that has used the authorization for what it was signed for, whoever sent it. */
-  async function findPaid(authorization: Authorization, block: bigint): Promise<Settled | undefined> {
-    const { from, nonce } = authorization
-    const found = await client.getContractEvents({
-      address: token,
-      abi: tokenAbi,
-      eventName: 'AuthorizationUsed',
-      args: { authorizer: from, nonce },
-      fromBlock: block > skewBlocks ? block - skewBlocks : 0n,
-    })
-    for (const { transactionHash } of found) {
-      const receipt = await client.getTransactionReceipt({ hash: transactionHash })
-      if (receipt.transactionHash === transactionHash && hasPaid(receipt, authorization, token))
-        return { ok: true, txHash: transactionHash }
-    }
-    return undefined
+  const entriesOf = (sent: Sending['sent']) =>
+    Promise.all(sent.map((nonce) => (nonce === null ? undefined : transactions.get(nonce))))
+
+  /** What the token's events say became of it, whoever sent it. */
+  async function findUse(
+    authorization: Authorization,
+    block: bigint,
+  ): Promise<Settled | 'spent' | 'hidden' | undefined> {
+    const use = await uses.find({ ...authorization, block })
+    return typeof use === 'object' ? { ok: true, txHash: use.transactionHash } : use
   }
 
   async function settleOnce(
     authorization: SignedAuthorization,
     block: bigint,
-    sending: Sending,
+    sending: Sending | undefined,
   ): Promise<Settled | Refusal> {
     const name = nameOf(token, authorization)
     const before = (await transactions.unsettled()).find(({ subject }) => subject === name)
-    const sent = before ?? (await send(authorization, sending))
-    if ('failure' in sent) {
-      // Whoever saw it may have sent it: what counts is the transfer.
-      if (sent.failure !== 'used' && sent.failure !== 'expired' && sent.failure !== 'refused') return sent
-      return (await findPaid(authorization, block)) ?? sent
-    }
+    const sent = before ?? (sending ? await send(authorization, sending) : unsent)
+    // Whoever saw it may have sent it: what counts is the transfer.
+    if ('failure' in sent) return mayBeUsed.has(sent.failure) ? judgeUse(authorization, block, sent) : sent
     const { entry, receipt } = await transactions.mined(sent, patienceMs)
     if (receipt?.status === 'success') {
       const isOurs = entry.attempts.some(({ hash }) => hash === receipt.transactionHash)
@@ -231,12 +249,25 @@ export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettle
       return unproven
     }
     if (!receipt && entry.state !== 'replaced') return unproven
-    const paid = await findPaid(authorization, block)
-    if (paid) return paid
-    if (entry.state === 'mined') return reverted
-    if (await isUsed(authorization))
-      return refuse('used', 'The authorization was used for something else, or canceled.')
-    return failedForGood
+    // Another transaction of the provider's account has its nonce.
+    if (entry.state === 'replaced') return judgeUse(authorization, block, displaced)
+    if (entry.state === 'final') return judgeUse(authorization, block, failedForGood)
+    const use = await findUse(authorization, block)
+    return typeof use === 'object' ? use : reverted
+  }
+
+  /** What became of it, whoever sent it. `unused`: what is said of one that the token has not taken. */
+  async function judgeUse(
+    authorization: Authorization,
+    block: bigint,
+    unused: Refusal,
+  ): Promise<Settled | Refusal> {
+    const use = await findUse(authorization, block)
+    if (use === 'spent') return spentElsewhere
+    if (typeof use === 'object') return use
+    if (use !== 'hidden' && !(await isUsed(authorization))) return unused
+    // The node that is asked for events may be behind, or have dropped them.
+    return authorization.validBefore + lookedForSeconds < now() ? spentElsewhere : unproven
   }
 
   return {
@@ -245,18 +276,19 @@ export function createChargeSettler(options: ChargeSettlerOptions): ChargeSettle
         failed(error)
         return outOfReach
       }),
+    hasFailed: async (sent) => (await entriesOf(sent)).some(hasFailed),
     settle(authorization, block, sending) {
       const name = nameOf(token, authorization)
-      const settling =
-        running.get(name) ??
-        settleOnce(authorization, block, sending)
-          .catch((error) => {
-            failed(error)
-            return unknown
-          })
-          .finally(() => running.delete(name))
+      const before = running.get(name)
+      if (before) return before
+      const settling = settleOnce(authorization, block, sending).catch((error) => {
+        failed(error)
+        return unknown
+      })
+      // Who is to send it must not wait for somebody who isn't.
+      if (!sending) return settling
       running.set(name, settling)
-      return settling
+      return settling.finally(() => running.delete(name))
     },
     refresh,
     get minimum() {
@@ -270,6 +302,10 @@ const typicalGas = 100_000n
 
 /** Base units of a sum in wei, rounded up. */
 const inUsdc = (wei: bigint, nativePrice: bigint) => (wei * nativePrice + 10n ** 18n - 1n) / 10n ** 18n
+
+const hasFailed = (entry: JournalEntry | undefined) => entry?.mined?.succeeded === false
+
+const mayBeUsed: ReadonlySet<ChargeFailure> = new Set<ChargeFailure>(['unsent', 'used', 'expired', 'refused'])
 
 function refuse(failure: ChargeFailure, message: string): Refusal {
   return { ok: false, failure, message }
@@ -288,6 +324,12 @@ const reverted = refuse(
   'reverted',
   'The transfer was mined and failed. Whether it stays so is not known yet.',
 )
+
+const unsent = refuse('unsent', 'The payment was not taken yet.')
+
+const displaced = refuse('unavailable', 'The transfer was not mined. Nothing was taken.')
+
+const spentElsewhere = refuse('used', 'The authorization was used for something else, or canceled.')
 
 export const failedForGood = refuse('refused', 'The transfer was mined and failed. Nothing was taken.')
 

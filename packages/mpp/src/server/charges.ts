@@ -15,7 +15,7 @@ import {
 import { keccak256, stringToBytes } from 'viem'
 import { fromPayload, type SignedAuthorization, type TokenDomain, toPayload } from '../authorization.ts'
 import { type ChargeBudgetInput, createChargeBudget } from './chargeBudget.ts'
-import { createChargeJudge, notSigned } from './chargeJudge.ts'
+import { createChargeJudge, leastLife, notSigned } from './chargeJudge.ts'
 import { type ChargeRecord, createChargeRecords } from './chargeRecords.ts'
 import {
   answerGone,
@@ -55,6 +55,14 @@ export type ChargeInput = ChargeBudgetInput & {
   contractWallets?: boolean | undefined
   /** How long a transfer is waited for, in milliseconds. Default 45,000. */
   patienceMs?: number | undefined
+}
+
+type Cashing = {
+  block: bigint
+  sent?: ChargeRecord['sent']
+  sends?: boolean
+  owner?: string
+  goesOn?: boolean
 }
 
 export type ChargeContext = Pick<
@@ -99,15 +107,20 @@ const askAgainMs = 3_000
 /** When what could not be written down after a transfer was mined is tried again, in milliseconds. */
 const writeAgainMs = [1_000, 10_000, 60_000]
 const pruneMs = 3_600_000
+/** How often it is looked what became of charges that nobody waits for any more. */
+const lookAfterMs = 5_000
 /** How often the transfer of one charge is sent: once more after one that has failed for good, since each costs its gas. */
 const mostSendings = 2
 
-/** @throws {InvalidAmountError | DrainError} `invalid_limit` */
-export function createCharges(context: ChargeContext, input: ChargeInput): Charges {
+/**
+ * @param life How long an authorization must still be good when it is taken, in seconds.
+ * @throws {InvalidAmountError | DrainError} `invalid_limit`
+ */
+export function createCharges(context: ChargeContext, input: ChargeInput, life = leastLife): Charges {
   const { deployment, client, ledger, channels, metrics, logger, clock } = context
   const { token, chainId } = deployment
   const { contractWallets = false } = input
-  const judges = createChargeJudge({ ...context, now: channels.now, contractWallets })
+  const judges = createChargeJudge({ ...context, now: channels.now, contractWallets, life })
   const records = createChargeRecords(ledger.notebook, token)
   const budget = createChargeBudget(input, clock, ledger.notebook)
   const settler = createChargeSettler({
@@ -127,6 +140,7 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
   let reading: Promise<void> | undefined
   let preparedAt = Number.NEGATIVE_INFINITY
   let prunedAt = Number.NEGATIVE_INFINITY
+  let isLooking = false
 
   /** Messages of others may carry the node's URL. */
   function tellFailure(what: string, error: unknown): void {
@@ -137,6 +151,8 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
   async function read(): Promise<void> {
     const [found] = await Promise.all([readTokenDomain(client, deployment), settler.refresh()])
     domain = found
+    // What a process that died has left.
+    lookLater()
   }
 
   function ready(): Promise<void> {
@@ -196,21 +212,30 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
 
   /**
    * Cashes what work was done for, and writes down what came of it.
-   * @param ask.goesOn The answer is a stream that goes on.
-   * @param ask.sendings How often its transfer was sent before.
+   * @param ask.sent Its transfers so far, by their nonces in the journal.
+   * @param ask.sends Whether one may be sent: else it is looked for what was.
+   * @param ask.owner Who gives the answer, where that is not who did the work before.
+   * @param ask.goesOn The answer is given bit by bit.
    */
   async function cash(
     authorization: SignedAuthorization,
-    {
+    { block, sent = [], sends = true, owner, goesOn = false }: Cashing,
+  ): Promise<(Settled & { isFirst: boolean | undefined }) | (RefusedCharge & Pick<Refusal, 'failure'>)> {
+    const count = sent.length
+    const settled = await settler.settle(
+      authorization,
       block,
-      goesOn = false,
-      sendings = 0,
-    }: { block: bigint; goesOn?: boolean; sendings?: number | undefined },
-  ): Promise<Settled | (RefusedCharge & { isOver: boolean })> {
-    const settled = await settler.settle(authorization, block, {
-      refuse: async () => (sendings > 0 ? refuseAgain(authorization, sendings) : undefined),
-      sent: () => note('that a charge was sent is not counted', () => records.countSending(authorization)),
-    })
+      sends
+        ? {
+            sent,
+            claim: (before) => claim(authorization, count, before),
+            wrote: (nonce) =>
+              note('that a charge was sent is not written down', () =>
+                records.wrote(authorization, count, nonce),
+              ),
+          }
+        : undefined,
+    )
     const { from, value } = authorization
     if (settled.ok) {
       const { txHash } = settled
@@ -218,39 +243,86 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
       await note('that a charge is answered is not written down', () =>
         context.charges.give(authorization, txHash),
       )
-      await note('that a charge is settled is not written down', () =>
-        records.settle(authorization, txHash, goesOn),
-      )
+      let isFirst: boolean | undefined
+      await note('that a charge is settled is not written down', async () => {
+        isFirst = await records.settle(authorization, txHash, { owner, goesOn })
+      })
       await note('a settled charge was not counted', () => budget.end(authorization, 'settled'))
-      metrics.charges('settled', value)
-      logger.info('charged', { from, amount: Usdc.display(value), txHash: settled.txHash })
-      return settled
+      // Others may have waited for the same.
+      if (isFirst !== false) {
+        metrics.charges('settled', value)
+        logger.info('charged', { from, amount: Usdc.display(value), txHash })
+      }
+      return { ...settled, isFirst }
     }
-    logger.warn('a charge was not settled', { from, failure: settled.failure })
+    const { failure } = settled
+    logger.warn('a charge was not settled', { from, failure })
     const over = isOver(settled)
-    const hasFailed = over || settled.failure === 'reverted'
-    if (hasFailed) await countFailure(authorization)
+    // One that ends before a transfer of it was mined has waited for the provider, not for the payer.
+    const isUntried = failure === 'expired' || failure === 'unsent'
+    const isBlamed = isUntried ? await settler.hasFailed(sent) : over || failure === 'reverted'
+    if (isBlamed) await countFailure(authorization)
+    else if (over) await giveUp(authorization)
     else metrics.charges('pending')
     if (over) await records.fail(authorization)
-    return { ...refusedBy(settled), isOver: over }
+    return { ...refusedBy(settled), failure }
   }
 
-  function countFailure(authorization: SignedAuthorization): Promise<void> {
+  function countFailure(charge: Pick<SignedAuthorization, 'from' | 'nonce'>): Promise<void> {
     return note('a failed charge was not counted', async () => {
-      if (await budget.end(authorization, 'failed')) metrics.charges('failed')
+      if (await budget.end(charge, 'failed')) metrics.charges('failed')
+    })
+  }
+
+  function giveUp(charge: Pick<SignedAuthorization, 'from' | 'nonce'>): Promise<void> {
+    return note('a place was not given back', async () => {
+      if (await budget.end(charge, 'released')) metrics.charges('released')
     })
   }
 
   /**
-   * Whether a transfer is not to be sent again. The journal has settled the one before, and the token would still take it: that has
-   * failed for good, and the payer may let this one fail too.
+   * Takes the right to send a transfer. Where one before has failed for good, though the token would still take it, this one may fail
+   * too, at the payer's expense.
    */
-  async function refuseAgain(
+  async function claim(
     authorization: SignedAuthorization,
-    sendings: number,
+    count: number,
+    { tried, hasFailed }: { tried: number; hasFailed: boolean },
   ): Promise<Refusal | undefined> {
+    if (tried >= mostSendings) return failedForGood
+    if (!(await records.claim(authorization, count))) return unknown
+    if (!hasFailed) return undefined
     await countFailure(authorization)
-    return sendings < mostSendings && (await budget.enterAgain(authorization)) ? undefined : failedForGood
+    return (await budget.enterAgain(authorization)) ? undefined : failedForGood
+  }
+
+  /** Whether there are still charges that nothing was given for. */
+  async function lookAfter(): Promise<boolean> {
+    let isLeft = false
+    for await (const charge of context.charges.unanswered()) {
+      isLeft = true
+      const record = await records.get(charge)
+      if (record?.state !== 'sending' || !(await settler.hasFailed(record.sent ?? []))) continue
+      // Somebody else's may have paid.
+      const looked = await settler.settle(authorizationIn(record), BigInt(record.block), undefined)
+      if (!looked.ok && looked.failure !== 'pending') await countFailure(charge)
+    }
+    return isLeft
+  }
+
+  /** A transfer may fail when nobody waits for it any more. */
+  function lookLater(): void {
+    if (isLooking) return
+    isLooking = true
+    const timer = setTimeout(async () => {
+      isLooking = false
+      try {
+        if (await lookAfter()) lookLater()
+      } catch (error) {
+        tellFailure('charges could not be looked after', error)
+      }
+    }, lookAfterMs)
+    timer.unref?.()
   }
 
   /** What a record says to a request that comes with its authorization, or under its key. `undefined`: it is in nobody's way. */
@@ -258,7 +330,7 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     nonce: SignedAuthorization['nonce'],
     current: SignedAuthorization,
     record: ChargeRecord,
-    onSettled: (settled: Settled) => void,
+    { isSame, onSettled }: { isSame: boolean; onSettled: (settled: Settled) => void },
   ): Promise<FundsBegun | undefined> {
     const charge = { from: current.from, nonce }
     if (record.state === 'taken') {
@@ -269,17 +341,18 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     }
     if (record.state === 'failed') return undefined
     if (!mayHave(current, record)) return notSigned
-    let { txHash, until } = record
-    if (record.state === 'sending') {
-      // Who works for it may be about to begin a stream.
-      const goesOn = until > clock()
-      const { block, sendings } = record
-      const cashed = await cash(authorizationIn(record), { block: BigInt(block), goesOn, sendings })
-      if (!cashed.ok) return cashed.isOver ? undefined : cashed
-      txHash = cashed.txHash
-      until = (await records.get(charge))?.until ?? 0
-    }
+    const { block, sent, until } = record
+    let { txHash } = record
     const outcome = await records.answer(charge)
+    if (record.state === 'sending') {
+      if (!isSame) return otherRequest
+      if (!outcome) return until > clock() ? inFlight : workAgain(record, onSettled)
+      // Who works for it sends it first.
+      const sends = until <= clock()
+      const cashed = await cash(authorizationIn(record), { block: BigInt(block), sent, sends })
+      if (!cashed.ok) return isOver(cashed) ? undefined : cashed
+      txHash = cashed.txHash
+    }
     if (!outcome && until > clock()) return inFlight
     if (txHash) onSettled({ ok: true, txHash })
     if (!outcome) return answerGone
@@ -287,6 +360,31 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     const { channelId, charged } = account
     const costs: Headers.Costs = { channelId, cost: 0n, total: charged, remaining: 0n }
     return { ok: false, outcome, costs, account }
+  }
+
+  /**
+   * A charge of which there is nothing to give any more, though nothing was given: nothing is sent for it. If it is paid, it is worked
+   * for once more, for nothing. `undefined`: it isn't, and may be anew.
+   */
+  async function workAgain(
+    record: ChargeRecord,
+    onSettled: (settled: Settled) => void,
+  ): Promise<FundsBegun | undefined> {
+    const authorization = authorizationIn(record)
+    const { sent = [] } = record
+    const block = BigInt(record.block)
+    const owner = crypto.randomUUID()
+    const cashed = await cash(authorization, { block, sent, sends: false, owner, goesOn: true })
+    if (cashed.ok) {
+      if (!cashed.isFirst) return inFlight
+      onSettled(cashed)
+      const leave = () => {}
+      return { ok: true, funds: fundsOf(authorization, { owner, block, leave, onSettled, isPaid: true }) }
+    }
+    if (cashed.failure !== 'unsent') return isOver(cashed) ? undefined : cashed
+    if (!(await records.revoke(authorization, sent.length))) return inFlight
+    await giveUp(authorization)
+    return undefined
   }
 
   async function begin(
@@ -304,12 +402,15 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
     const keyed = key && (await records.keyed(from, key.id))
     if (key && keyed) {
       const record = await records.get({ from, nonce: keyed.nonce })
-      const given = record && (await again(keyed.nonce, authorization, record, onSettled))
-      if (given) return keyed.fingerprint === key.fingerprint ? given : otherRequest
+      const isSame = keyed.fingerprint === key.fingerprint
+      const given = record && (await again(keyed.nonce, authorization, record, { isSame, onSettled }))
+      if (given) return isSame ? given : otherRequest
     }
     const known = await records.get(authorization)
     if (known && !(known.state === 'taken' && known.until <= clock())) return usedBefore
-    const refused = judges.judgeLife(authorization) ?? (await budget.ask(authorization, remoteAddress))
+    const isSigned = !contractWallets || judges.isSigned(authorization, domain as TokenDomain)
+    const refused =
+      judges.judgeLife(authorization) ?? (await budget.ask(authorization, { isSigned, remoteAddress }))
     if (refused) return refused
     const checked = await settler.check(authorization)
     if (!checked.ok) return refusedBy(checked)
@@ -327,6 +428,7 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
         return inFlight
       }
       prune()
+      lookLater()
       isTaken = true
       return { ok: true, funds: fundsOf(authorization, { owner, block, leave: place.leave, onSettled }) }
     } catch (error) {
@@ -339,14 +441,20 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
 
   function fundsOf(
     authorization: SignedAuthorization,
-    taken: { owner: string; block: bigint; leave: () => void; onSettled: (settled: Settled) => void },
+    taken: {
+      owner: string
+      block: bigint
+      leave: () => void
+      onSettled: (settled: Settled) => void
+      isPaid?: boolean
+    },
   ): Funds {
-    const { owner, block, leave, onSettled } = taken
+    const { owner, block, leave, onSettled, isPaid = false } = taken
     const { from, value } = authorization
     const account = accountOf(authorization)
     const charged = chargedOf(account)
     const released: ChannelState = { ...account, reserved: 0n }
-    let state: 'taken' | 'settled' | 'ended' = 'taken'
+    let state: 'taken' | 'settled' | 'ended' = isPaid ? 'settled' : 'taken'
 
     /** Nothing is sent for it: its payer may have another at work. Whoever has taken it over holds the place from then on. */
     function giveBack(): Promise<void> {
@@ -373,9 +481,12 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
       const cashed = await cash(authorization, { block, goesOn }).catch((error) => {
         // The store failed, and the transfer may be mined: nobody may say that it isn't.
         tellFailure('whether a charge was settled is not written down', error)
-        return { ...refusedBy(unknown), isOver: false }
+        return refusedBy(unknown)
       })
-      if (!cashed.ok) throw new PaymentFailedError(cashed.rejection)
+      if (!cashed.ok) {
+        await note('a charge is kept from its retries', () => records.leave(authorization, owner))
+        throw new PaymentFailedError(cashed.rejection)
+      }
       state = 'settled'
       onSettled(cashed)
     }
@@ -408,8 +519,7 @@ export function createCharges(context: ChargeContext, input: ChargeInput): Charg
       takesWhole: true,
       capture,
       // What is paid is worked for to its end.
-      renew: async () =>
-        state === 'ended' || (await records.renew(authorization, owner)) || state === 'settled',
+      renew: async () => (await records.renew(authorization, owner)) || state !== 'taken',
     }
   }
 

@@ -143,5 +143,5 @@ export type SchemeContext = {
   readonly logger: Logger
   readonly metrics: Pick<Metrics, 'charges'>
   /** Looks after payments without a channel until they are final. */
-  readonly charges: Pick<ChargeBook, 'expect' | 'give'>
+  readonly charges: Pick<ChargeBook, 'expect' | 'give' | 'unanswered'>
 }

@@ -51,9 +51,13 @@ export function createShutdown(options: {
 
   async function end(): Promise<void> {
     await untilIdle(graceMs)
-    // Streams end at what they have charged, with a receipt.
-    for (const payment of running.all()) payment.abort()
+    // Streams end at what they have charged, with a receipt. What is read on for a retry ends last: the retry gets no more of it.
+    const read = [...running.all()].filter((payment) => !payment.isAbandoned)
+    for (const payment of read) payment.abort()
     await untilIdle(stopMs)
+    const unread = [...running.all()].filter((payment) => payment.isAbandoned)
+    for (const payment of unread) payment.abort()
+    if (unread.length > 0) await untilIdle(stopMs)
     // Work that doesn't listen is not charged, unless it has reported a cost: its reservation is given back.
     await Promise.allSettled([...running.all()].map((payment) => payment.cutOff()))
     await finish()

@@ -4,21 +4,15 @@
  * sent again, or told.
  */
 import { type Deployment, DrainError, Usdc } from '@drain/core'
-import {
-  type Address,
-  type Hex,
-  type PublicClient,
-  type TransactionReceipt,
-  TransactionReceiptNotFoundError,
-} from 'viem'
-import { ChainUnavailableError } from '../chain/ChannelReader.ts'
+import type { Address, Hex, PublicClient, TransactionReceipt } from 'viem'
 import { raiseAlarm } from '../ledger/alarms.ts'
 import { decode, encode } from '../ledger/bigintJson.ts'
 import type { DayRange } from '../ledger/Ledger.ts'
 import type { Notebook } from '../ledger/Notebook.ts'
 import type { Logger } from '../observe/Log.ts'
 import { asked } from './chainReads.ts'
-import { type Authorization, authorizationAbi, hasPaid, nameOf } from './chargeEvents.ts'
+import { type Authorization, authorizationAbi, nameOf } from './chargeEvents.ts'
+import { createChargeUses } from './chargeUses.ts'
 import type { Transactions } from './Transactions.ts'
 
 /** A charge that is expected, or was given something for. */
@@ -48,6 +42,8 @@ export type ChargeBook = {
   expect(charge: Authorization & { signature: Hex; block: bigint }): Promise<void>
   /** Something is about to be given for it: from now on it must not be lost silently. */
   give(charge: Pick<Authorization, 'from' | 'nonce'>, txHash: Hex): Promise<void>
+  /** Those that nothing was given for yet: they are worked for or on their way, or have come to nothing. */
+  unanswered(): AsyncIterable<Charge>
   /** Brings those that may be final as far as the chain is. @throws {ChainUnavailableError} */
   poll(): Promise<void>
   /** Looks after income of blocks above again: a reorganisation went deeper than what was taken for final. */
@@ -58,10 +54,6 @@ export type ChargeBook = {
 
 const duePrefix = 'charge-due/'
 const incomePrefix = 'charge-paid/'
-/** The node that was asked for the head may have been ahead of the one that is asked for events. */
-const skewBlocks = 64n
-/** Blocks that a node is asked for events of at once: public ones refuse long ranges. */
-const windowBlocks = 1_000n
 /** An authorization that ends within this many seconds is not sent again. */
 const miningSeconds = 10n
 const mostSendings = 3
@@ -87,6 +79,7 @@ export function createChargeBook(options: {
   const { token } = deployment
   const dueKey = (charge: Pick<Authorization, 'from' | 'nonce'>) => `${duePrefix}${nameOf(token, charge)}`
   const incomeKey = (charge: Charge) => `${incomePrefix}${dayOf(charge.at)}/${nameOf(token, charge)}`
+  const uses = createChargeUses({ client, token })
   let gasSpent = 0n
 
   /** Changes one that is due. */
@@ -98,52 +91,6 @@ export function createChargeBook(options: {
       const changed = text === undefined ? undefined : decide(decode<Charge>(text))
       return { result: undefined, write: changed && encode(changed) }
     })
-  }
-
-  /**
-   * What the token's events up to a block say of it: the transaction that paid it, whoever sent it, or that it can pay no more. Looks
-   * no further than it was good for.
-   */
-  async function findUse(charge: Charge, head: bigint): Promise<TransactionReceipt | 'spent' | undefined> {
-    const { txHash, block, validBefore } = charge
-    const known = txHash && (await receiptOf(txHash))
-    if (known && hasPaid(known, charge, token)) return known
-    for (let from = block > skewBlocks ? block - skewBlocks : 0n; from <= head; from += windowBlocks) {
-      const to = from + windowBlocks - 1n < head ? from + windowBlocks - 1n : head
-      const [used, canceled] = await Promise.all([
-        eventsOf(charge, 'AuthorizationUsed', from, to),
-        eventsOf(charge, 'AuthorizationCanceled', from, to),
-      ])
-      for (const { transactionHash: hash } of used) {
-        const receipt = await receiptOf(hash)
-        if (!receipt) return undefined
-        return hasPaid(receipt, charge, token) ? receipt : 'spent'
-      }
-      if (canceled.length > 0) return 'spent'
-      const { timestamp } = await asked(() => client.getBlock({ blockNumber: to }))
-      if (timestamp >= validBefore) return undefined
-    }
-    return undefined
-  }
-
-  function eventsOf(
-    { from, nonce }: Charge,
-    eventName: 'AuthorizationUsed' | 'AuthorizationCanceled',
-    fromBlock: bigint,
-    toBlock: bigint,
-  ) {
-    const query = { address: token, abi: authorizationAbi, eventName, fromBlock, toBlock }
-    return asked(() => client.getContractEvents({ ...query, args: { authorizer: from, nonce } }))
-  }
-
-  /** Undefined where a node doesn't have it, or forgot it. */
-  async function receiptOf(hash: Hex): Promise<TransactionReceipt | undefined> {
-    try {
-      return await client.getTransactionReceipt({ hash })
-    } catch (error) {
-      if (error instanceof TransactionReceiptNotFoundError) return undefined
-      throw new ChainUnavailableError(error)
-    }
   }
 
   /** Whether the token takes it no more, at a block, or now where nodes don't keep that one's state. */
@@ -206,8 +153,8 @@ export function createChargeBook(options: {
     charge: Charge,
     final: { head: bigint; number: bigint; timestamp: bigint },
   ): Promise<void> {
-    const use = await findUse(charge, final.head)
-    if (use && use !== 'spent') {
+    const use = await uses.find(charge, final.head)
+    if (typeof use === 'object') {
       if (use.blockNumber <= final.number) await book(charge, use)
     } else if (await isUsed(charge, final.number)) {
       if (use === 'spent') await lose(charge, 'its authorization was used for something else, or canceled')
@@ -225,6 +172,9 @@ export function createChargeBook(options: {
           : { result: undefined },
       ),
     give: (charge, txHash) => change(charge, (due) => ({ ...due, txHash })),
+    async *unanswered() {
+      for await (const charge of dues(notebook)) if (!charge.txHash) yield charge
+    },
     async poll() {
       let final: { head: bigint; number: bigint; timestamp: bigint } | undefined
       let moving: ReadonlySet<string | undefined> | undefined

@@ -1,7 +1,8 @@
-/** Reads the contract's events in as many blocks at once as the node takes: public ones refuse long ranges. */
+/** Reads the contract's events in as many blocks at once as the node takes. */
 import type { Deployment } from '@drain/core'
 import type { Address, PublicClient } from 'viem'
 import { ChainUnavailableError } from '../chain/ChannelReader.ts'
+import { createBlockWindow } from './blockWindow.ts'
 import type * as Cursor from './Cursor.ts'
 import { asked } from './chainReads.ts'
 import { type ContractLog, readLogs } from './contractLogs.ts'
@@ -22,19 +23,13 @@ export type LogWindows = {
   read(range: Range): Promise<[ContractLog[], Cursor.Block]>
 }
 
-/** Blocks that are asked for at once, at most. */
-const longest = 1_000n
-/** Windows that must have been answered before a longer one is tried. */
-const growAfter = 8
-
 export function createLogWindows(options: {
   client: PublicClient
   deployment: Deployment.Deployment
   provider: Address
 }): LogWindows {
   const { client } = options
-  let window = longest
-  let answered = 0
+  const window = createBlockWindow()
 
   async function block(number?: bigint): Promise<Block> {
     const { hash, timestamp, ...found } = await asked(() =>
@@ -63,30 +58,8 @@ export function createLogWindows(options: {
     return [logs, last]
   }
 
-  async function read(range: Range): Promise<[ContractLog[], Cursor.Block]> {
-    const { from, until } = range
-    while (true) {
-      const to = min(from + window - 1n, until)
-      try {
-        const events = await readWindow(from, to, range)
-        answered += 1
-        if (answered >= growAfter && window < longest) {
-          window = window * 2n < longest ? window * 2n : longest
-          answered = 0
-        }
-        return events
-      } catch (error) {
-        answered = 0
-        // A node that is away says so when it is asked for a block; then there is nothing to be had by asking for less.
-        if (error instanceof ChainUnavailableError) throw error
-        if (window === 1n) throw new ChainUnavailableError(error)
-        window = max(1n, (to - from + 1n) / 2n)
-      }
-    }
+  return {
+    block,
+    read: (range) => window.read(range.from, range.until, (from, to) => readWindow(from, to, range)),
   }
-
-  return { block, read }
 }
-
-const max = (a: bigint, b: bigint) => (a > b ? a : b)
-const min = (a: bigint, b: bigint) => (a < b ? a : b)

@@ -64,6 +64,8 @@ export type Transactions = {
   readonly gasSpent: bigint
   /** Why the oldest transaction didn't get on when it was last looked after. */
   readonly problem: Unsettled['problem']
+  /** What is written down under a nonce. */
+  get(nonce: number): Promise<Entry | undefined>
   /** What is written down and not settled yet. */
   unsettled(): Promise<readonly Entry[]>
   /** The channels that unsettled transactions take from. */
@@ -423,6 +425,7 @@ export function createTransactions(options: {
     get gasSpent() {
       return gasSpent
     },
+    get: (nonce) => journal.get(nonce),
     unsettled: () => journal.unsettled(),
     async underWay() {
       const entries = await journal.unsettled()

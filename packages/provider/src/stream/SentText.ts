@@ -1,3 +1,5 @@
+import { concatBytes } from '../http/body.ts'
+
 /** Text that was sent, up to a size. */
 export type SentText = {
   add(text: string): void
@@ -6,16 +8,19 @@ export type SentText = {
   readonly isTooLong: boolean
 }
 
+const encoder = new TextEncoder()
+
 export function createSentText(maxBytes: number): SentText {
-  let parts: string[] = []
+  let parts: Uint8Array[] = []
   let length = 0
   return {
     add(text) {
-      length += text.length
-      if (length <= maxBytes) parts.push(text)
+      const part = encoder.encode(text)
+      length += part.length
+      if (length <= maxBytes) parts.push(part)
       else parts = []
     },
-    bytes: () => (length <= maxBytes ? new TextEncoder().encode(parts.join('')) : undefined),
+    bytes: () => (length <= maxBytes ? concatBytes(parts) : undefined),
     get isTooLong() {
       return length > maxBytes
     },
