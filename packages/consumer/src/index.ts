@@ -25,6 +25,7 @@ export { signVoucher } from './actions/signVoucher.ts'
 export { TransactionPendingError } from './actions/transact.ts'
 export {
   type ClientChannel,
+  type ClientOpening,
   type ClosedChannel,
   createDrainClient,
   type DrainClient,

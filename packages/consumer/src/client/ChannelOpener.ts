@@ -39,6 +39,7 @@ export type Wish = {
   /** Seconds. */
   duration?: bigint | undefined
   gasless?: boolean | undefined
+  byHand?: true | undefined
 }
 
 /** See {@link createChannelOpener}. */
@@ -144,7 +145,8 @@ export function createChannelOpener(options: {
     const key = hasSession ? await signer.createKey() : undefined
     assertOpening(deployment, consumer, { provider, amount, duration, signer: key?.address })
     assertBalance(await getUsdcBalance(publicClient, { deployment, account }), amount, consumer)
-    const deposit = { kind: 'deposit' as const, origin, provider, amount: Usdc.format(amount), duration }
+    const byHand = wish.byHand === true
+    const deposit = { kind: 'deposit', origin, provider, amount: Usdc.format(amount), duration, byHand } as const
     await Limits.assertConfirmed(limits, deposit)
     const opening: Started = { origin, provider, amount, duration, key, turn }
     return isGasless ? openGasless(opening) : openDirectly(opening)

@@ -49,8 +49,25 @@ export type LimitOptions = {
 
 /** What `confirm` is asked about. Amounts in decimal USDC. */
 export type Confirmable =
-  | { kind: 'request'; origin: string; provider: string; method: string; url: string; amount: string }
-  | { kind: 'deposit'; origin: string; provider: string; amount: string; duration: bigint }
+  | {
+      kind: 'request'
+      origin: string
+      provider: string
+      method: string
+      url: string
+      amount: string
+      /** Whether it is a payment of its own, without a channel. */
+      single?: true | undefined
+    }
+  | {
+      kind: 'deposit'
+      origin: string
+      provider: string
+      amount: string
+      duration: bigint
+      /** Whether `openChannel` asks for it, and not a request. */
+      byHand: boolean
+    }
 
 /** The same in base units and seconds. */
 export type Limits = {

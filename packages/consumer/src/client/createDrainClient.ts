@@ -88,6 +88,14 @@ export type ClientChannel = {
   expiry: bigint
 }
 
+/** An opening that was begun. */
+export type ClientOpening = {
+  origin: string
+  provider: Address
+  /** Decimal USDC. */
+  deposit: string
+}
+
 /** How a channel ended. Amounts in decimal USDC. */
 export type ClosedChannel = {
   channelId: Hex
@@ -153,6 +161,8 @@ export type DrainClient = {
   /** Opens a channel in advance, or with terms of the caller's own, within the limits. */
   openChannel(options: OpenOptions): Promise<ClientChannel>
   channels(): Promise<ClientChannel[]>
+  /** Openings that were begun and not heard of again: what they may lock. The next one there, and `recover`, find out. */
+  openings(): Promise<ClientOpening[]>
   /**
    * Closes a channel, by id or by its origin: asks the provider, or alone after expiry. Never agrees to more than was
    * charged.
@@ -313,6 +323,11 @@ export function createDrainClient(options: DrainClientOptions): DrainClient {
     async channels() {
       await reload()
       return book.list().map(describe)
+    },
+    async openings() {
+      await reload()
+      const list = records.view.list('opening')
+      return [...list].map(({ origin, provider, amount }) => ({ origin, provider, deposit: Usdc.format(amount) }))
     },
     close,
     async closeAll() {

@@ -32,6 +32,7 @@ export async function openByHand(
     amount: amount === undefined ? undefined : Usdc.parse(amount),
     duration: duration === undefined ? undefined : Duration.parse(duration),
     gasless,
+    byHand: true,
   })
 }
 

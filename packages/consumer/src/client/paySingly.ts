@@ -33,7 +33,7 @@ export async function paySingly(
   Limits.assertRequest(limits, offer.amount)
   Limits.assertAllowed(limits, origin, offer.payee)
   const amount = Usdc.format(offer.amount)
-  const asked = { kind: 'request', origin, provider: offer.payee, method, url, amount } as const
+  const asked = { kind: 'request', origin, provider: offer.payee, method, url, amount, single: true } as const
   await unlessAborted(Limits.assertConfirmed(limits, asked), request.signal)
   await book.step((page) => {
     Limits.assertDay(limits, Spent.today(page, now()), offer.amount)
