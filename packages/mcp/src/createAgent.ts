@@ -1,4 +1,5 @@
 /** What the tools work with: one wallet, its limits and channels, and the directory. */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { type ClientChannel, createDrainClient, type DrainClient, type PaymentScheme } from '@drain/consumer'
 import { createWallet, openStore, readLimits, type Settings, type Wallet } from '@drain/consumer/node'
 import { DrainError } from '@drain/core'
@@ -28,8 +29,10 @@ export type Purse = {
   client: DrainClient
   wallet: Wallet
   settings: Settings
-  /** Opens a channel: the only way that one is. */
-  open: DrainClient['openChannel']
+  /** Runs what sends transactions of the wallet, one after the other. */
+  inTurn<result>(task: () => Promise<result>): Promise<result>
+  /** Has a request paid from a channel, or not at all. */
+  fromChannel<result>(task: () => Promise<result>): Promise<result>
   /** A channel that this machine knows. @throws {DrainError} `channel_unknown` */
   channel(channelId: string): Promise<ClientChannel>
 }
@@ -37,9 +40,15 @@ export type Purse = {
 export function createAgent(settings: McpSettings): Agent {
   const { env, directoryUrl, deployment } = settings
   const isLocal = deployment.chainId === localChain
-  const trusted = new Set([directoryUrl.origin, ...originsOf(readLimits(env).providers ?? [])])
-  const fetch = createOutwardFetch({ trusted, allowLoopback: isLocal })
-  const directory = createDirectory({ url: directoryUrl, fetch, outwardFetch: fetch })
+  const outward = (origins: readonly string[]) =>
+    createOutwardFetch({ trusted: new Set(origins), allowLoopback: isLocal })
+  const fetch = outward(originsOf(readLimits(env).providers ?? []))
+  // Its operator's own network may have the directory in it: for lists and reports, not for what an agent asks.
+  const directory = createDirectory({
+    url: directoryUrl,
+    fetch: outward([directoryUrl.origin]),
+    outwardFetch: fetch,
+  })
   let purse: Promise<Purse> | undefined
   return {
     settings,
@@ -66,32 +75,26 @@ async function createPurse(settings: McpSettings, fetch: typeof globalThis.fetch
   const own = await readWalletSettings(settings)
   const { account, deployment, rpcUrl, limits, stateDir } = own
   const wallet = createWallet({ account, deployment, rpcUrl, chain: undefined, walletClient: undefined })
-  /** Where a channel is being opened by hand, by origin. */
-  const opening = new Map<string, number>()
+  const channelsOnly = new AsyncLocalStorage<true>()
   const client = createDrainClient({
     ...{ account, deployment, rpcUrl, fetch },
     store: await openStore(stateDir),
     wires: [drainWire()],
     schemes: await createSchemes(settings, own, wallet),
-    // A channel that the agent doesn't know of would be one that it doesn't close.
-    limits: { ...limits, confirm: ({ kind, origin }) => kind === 'request' || opening.has(origin) },
+    // A channel that the agent didn't ask for would be one that it doesn't close.
+    limits: {
+      ...limits,
+      confirm: (asked) =>
+        asked.kind === 'deposit' ? asked.byHand : !(asked.single && channelsOnly.getStore()),
+    },
     openingCost: never,
   })
   return {
     client,
     wallet,
     settings: own,
-    async open(options) {
-      const { origin } = new URL(options.origin)
-      opening.set(origin, (opening.get(origin) ?? 0) + 1)
-      try {
-        return await client.openChannel(options)
-      } finally {
-        const left = (opening.get(origin) ?? 1) - 1
-        if (left === 0) opening.delete(origin)
-        else opening.set(origin, left)
-      }
-    },
+    inTurn: (task) => wallet.exclusively(task),
+    fromChannel: (task) => channelsOnly.run(true, task),
     async channel(channelId) {
       const wanted = channelId.toLowerCase()
       const channel = (await client.channels()).find((one) => one.channelId.toLowerCase() === wanted)

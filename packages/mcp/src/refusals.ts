@@ -10,12 +10,31 @@ import {
   PaymentUnknownError,
   UntrustedProviderError,
 } from '@drain/core'
-import { oneLine } from './text/untrusted.ts'
+import { framed, oneLine } from './text/untrusted.ts'
+import { withoutUrls } from './text/withoutUrls.ts'
 
 export type Refusal = { code: string; message: string; next: string }
 
-/** What an agent is told of an error. Of errors that aren't this project's own: one sentence, and no URL of a node. */
-export function refusalOf(error: unknown, wallet: string | undefined): Refusal {
+/** What is known of whoever asks. */
+export type Asker = {
+  /** The wallet's address, where there is one. */
+  wallet?: string | undefined
+  /** The node's URL, which may have a key in it. */
+  rpcUrl?: string | undefined
+}
+
+/** What an agent is told of an error. Of errors that aren't this project's own: one sentence. Never the URL of a node. */
+export function refusalOf(error: unknown, { wallet, rpcUrl }: Asker): Refusal {
+  const { code, message, next, details } = describe(error, wallet)
+  const quoted = details ? `\n${framed(withoutUrls(details, rpcUrl).slice(0, 1_000), 'somebody else')}` : ''
+  return {
+    code,
+    message: `${oneLine(withoutUrls(message, rpcUrl), 500)}${quoted}`,
+    next: oneLine(withoutUrls(next, rpcUrl), 500),
+  }
+}
+
+function describe(error: unknown, wallet: string | undefined): Refusal & { details?: string | undefined } {
   if (error instanceof LimitExceededError) return overLimit(error)
   if (error instanceof PaymentUnknownError) {
     return {
@@ -25,33 +44,33 @@ export function refusalOf(error: unknown, wallet: string | undefined): Refusal {
     }
   }
   if (error instanceof DrainError) {
-    const next =
-      nextSteps(wallet)[codeOf(error)] ??
-      error.action ??
-      'Try again, or take another provider: drain_providers.'
-    const details = error.details ? ` (${oneLine(error.details, 300)})` : ''
+    const kind = kindOf(error)
     return {
       code: error.code,
-      message: `${headlines[codeOf(error)] ?? ''}${error.shortMessage}${details}`,
-      next,
+      message: `${headlines[kind] ?? ''}${error.shortMessage}`,
+      details: error.details,
+      next:
+        nextSteps(wallet)[kind] ?? error.action ?? 'Try again, or take another provider: drain_providers.',
     }
   }
   if (error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError')) {
     return {
       code: 'cancelled',
-      message: 'The call was cancelled.',
-      next: 'What was paid is in drain_channel_status.',
+      message: 'The call was cancelled, or took longer than ten minutes.',
+      next: 'What may have been promised for it is in drain_channel_status.',
     }
   }
   return {
     code: 'failed',
-    message: oneLine(sentenceOf(error), 300),
+    message: sentenceOf(error),
     next: 'Try again. If it fails again, take another provider (drain_providers), or have the owner run drain-mcp doctor.',
   }
 }
 
-function codeOf(error: DrainError): string {
-  if (error instanceof ChannelNotFoundError || error instanceof ChannelGoneError) return 'channel_gone'
+function kindOf(error: DrainError): string {
+  if (error instanceof PaymentRejectedError && error.rejection === 'channel_expired') return 'channel_expired'
+  if (error instanceof ChannelNotFoundError) return 'channel_gone'
+  if (error instanceof ChannelGoneError) return 'channel_refused'
   if (error instanceof PaymentRejectedError) return `rejected_${error.rejection}`
   if (error instanceof UntrustedProviderError) return 'untrusted_provider'
   if (error instanceof FeatureUnavailableError) return 'feature_unavailable'
@@ -64,7 +83,8 @@ const headlines: Record<string, string> = {
   insufficient_gas: 'Insufficient gas: ',
   insufficient_allowance: 'Insufficient allowance: ',
   channel_gone: 'Channel closed: ',
-  rejected_channel_expired: 'Channel expired: ',
+  channel_refused: 'Channel refused: ',
+  channel_expired: 'Channel expired: ',
 }
 
 function nextSteps(wallet = 'the address of this wallet'): Record<string, string> {
@@ -73,8 +93,10 @@ function nextSteps(wallet = 'the address of this wallet'): Record<string, string
     insufficient_gas: `Have the owner send a little of the chain’s coin to ${wallet}, or open with gasless: true where the provider offers that.`,
     insufficient_allowance: 'Call drain_approve, then try again.',
     channel_gone: 'Open another one with drain_open_channel.',
-    rejected_channel_expired:
-      'Open another one with drain_open_channel; drain_close_channel brings back what the old one holds.',
+    channel_refused:
+      'Bring the rest back with drain_cooperative_close (or drain_close_channel after the expiry), then open another one with drain_open_channel.',
+    channel_expired:
+      'Bring the rest back with drain_close_channel (drain_cooperative_close if its time isn’t quite over), then open another one with drain_open_channel.',
     rejected_insufficient_funds:
       'See drain_channel_status. Close the channel with drain_cooperative_close, and open another one if you still trust the provider.',
     channel_unknown:
@@ -84,8 +106,9 @@ function nextSteps(wallet = 'the address of this wallet'): Record<string, string
     untrusted_provider: 'Don’t pay there. Look for another provider with drain_providers.',
     key_missing: 'The owner sets DRAIN_PRIVATE_KEY for this server, or runs: npx drain-mcp init',
     feature_unavailable: 'This chain’s contract can’t do that. drain_close_channel works after the expiry.',
-    transaction_pending: 'Wait a minute, and see drain_channels.',
-    opening_unresolved: 'Wait a minute, and see drain_channels: no second deposit is made meanwhile.',
+    transaction_pending: 'Wait a minute, then call drain_channels with recover: true.',
+    opening_unresolved:
+      'Wait a minute, then call drain_channels with recover: true. No second deposit is made there meanwhile.',
     provider_unknown: 'Look for one with drain_providers, or name its URL.',
   }
 }
@@ -98,14 +121,19 @@ function overLimit(error: LimitExceededError): Refusal {
       next: 'Open one with drain_open_channel (or a larger one, if the last is used up), then try again.',
     }
   }
-  const variable = limitVariables[error.limit]
-  return {
-    code: error.code,
-    message: error.shortMessage,
-    next: variable
-      ? `Ask for less (a lower maxTokens or amount), or have the owner raise ${variable}.`
-      : (error.action ?? 'Close channels that are not needed: drain_channels.'),
-  }
+  return { code: error.code, message: error.shortMessage, next: stepOf(error.limit) }
+}
+
+/** What can be done about a limit. */
+function stepOf(limit: string): string {
+  const variable = limitVariables[limit]
+  if (limit === 'providers') return `Take another provider, or have the owner add this one to ${variable}.`
+  if (variable) return `Ask for less (a lower maxTokens or amount), or have the owner raise ${variable}.`
+  if (limit === 'duration') return 'Ask for a duration of at most 24h.'
+  if (limit === 'locked') return 'Close channels that are not needed: drain_channels shows them.'
+  if (limit === 'undelivered')
+    return 'The provider charges for requests that got no answer. Close the channel (drain_cooperative_close), and take another provider.'
+  return 'Close channels that are not needed, or ask for less.'
 }
 
 /** viem's long messages quote the node's URL, which may have a key in it. */

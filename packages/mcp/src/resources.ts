@@ -2,6 +2,7 @@ import type { McpServer } from '@modelcontextprotocol/server'
 import type { Agent } from './createAgent.ts'
 import { refusalOf } from './refusals.ts'
 import { toChannel, toProvider } from './tools/shapes.ts'
+import { askerOf } from './tools/Tool.ts'
 import { describeWallet } from './tools/wallet.ts'
 
 const mimeType = 'application/json'
@@ -27,7 +28,7 @@ export function registerResources(server: McpServer, agent: Agent): void {
 
   function add(name: string, uri: string, description: string, read: () => Promise<unknown>): void {
     server.registerResource(name, uri, { title: `DRAIN ${name}`, description, mimeType }, async (url) => {
-      const value = await read().catch((error) => ({ error: refusalOf(error, undefined) }))
+      const value = await read().catch(async (error) => ({ error: refusalOf(error, await askerOf(agent)) }))
       return { contents: [{ uri: url.href, mimeType, text: JSON.stringify(value, undefined, 2) }] }
     })
   }

@@ -13,20 +13,23 @@ export type Telemetry = {
 const patience = 5_000
 
 /** Sends a report without waiting for it. Fails silently: nobody's request depends on it. */
-export function report({ settings, directory, fetch }: Agent, event: Telemetry): void {
+export function report(
+  { settings, directory }: Pick<Agent, 'settings' | 'directory'>,
+  event: Telemetry,
+): void {
   if (!settings.telemetry) return
   const body = JSON.stringify({
     ...event,
     costUsdc: Number(event.costUsdc ?? 0),
     timestamp: new Date().toISOString(),
   })
-  fetch(directory.endpoint('/api/telemetry'), {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body,
-    signal: AbortSignal.timeout(patience),
-  }).then(
-    (response) => response.body?.cancel(),
-    () => {},
-  )
+  directory
+    .send('/api/telemetry', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body,
+      signal: AbortSignal.timeout(patience),
+    })
+    .then((response) => response.body?.cancel())
+    .catch(() => {})
 }

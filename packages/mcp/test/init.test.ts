@@ -294,9 +294,64 @@ describe('a file that is there', () => {
     expect(code).toBe(0)
     expect(stdout).toContain('nothing was changed')
     expect(everything()).toEqual(once)
-    // A later change leaves the first copy.
-    await run('cursor', { env: { DRAIN_MAX_PER_DAY: '4' } })
-    expect(readFileSync(`${cursorFile()}.bak`, 'utf8')).toBe('{"first": true}')
+  })
+
+  test('each change keeps a copy of what was there, and says where', async () => {
+    const texts = ['{"first": true}']
+    put(cursorFile(), texts[0] ?? '')
+    for (const [index, name] of ['mcp.json.bak', 'mcp.json.bak.2', 'mcp.json.bak.3'].entries()) {
+      const { stdout } = await run('cursor', { env: { DRAIN_MAX_PER_DAY: String(index + 3) } })
+      expect(stdout).toContain(`How the file was before is in ${join(dirname(cursorFile()), name)}.\n`)
+      texts.push(readFileSync(cursorFile(), 'utf8'))
+    }
+    const copies = ['.bak', '.bak.2', '.bak.3'].map((end) => readFileSync(cursorFile() + end, 'utf8'))
+    expect(copies).toEqual(texts.slice(0, 3))
+    expect(readdirSync(dirname(cursorFile()))).toHaveLength(4)
+  })
+
+  test.each([
+    { command: 'docker', args: ['run', '-e', 'TOKEN=secret', 'drain-mcp'] },
+    { command: 'npx', args: ['-y', 'drain-mcp@1'] },
+    { url: 'https://drain.example/secret' },
+  ])('an entry that starts the server in another way is replaced, and that is said: %j', async (drain) => {
+    const text = JSON.stringify({ mcpServers: { drain } })
+    put(cursorFile(), text)
+    const planned = await run('cursor', { print: true })
+    expect(planned.stdout).toContain(
+      'starts the server in another way (command, args or url). It would be replaced.',
+    )
+    const done = await run('cursor')
+    expect(done.stdout).toContain('Its entry started the server in another way')
+    expect(planned.all + done.all).not.toContain('secret')
+    expect(drainOf(cursorFile())).toEqual({ command: 'npx', args: ['-y', 'drain-mcp'], env: {} })
+    expect(readFileSync(`${cursorFile()}.bak`, 'utf8')).toBe(text)
+    expect((await run('cursor', { env: { DRAIN_MAX_PER_DAY: '3' } })).stdout).not.toContain('another way')
+  })
+
+  test.each<[string, number, Env, NodeJS.Platform, string | undefined]>([
+    ['a node’s key', 0o644, { DRAIN_RPC_URL: 'https://node.example/v2/secret' }, 'linux', '644'],
+    ['one in the query', 0o640, { DRAIN_RPC_URL: 'https://node.example/?key=secret' }, 'darwin', '640'],
+    ['one of its owner’s alone', 0o600, { DRAIN_RPC_URL: 'https://node.example/secret' }, 'linux', undefined],
+    ['a node without a key', 0o644, { DRAIN_RPC_URL: 'https://node.example' }, 'linux', undefined],
+    ['no node', 0o644, {}, 'linux', undefined],
+    [
+      'a mode that means nothing',
+      0o644,
+      { DRAIN_RPC_URL: 'https://node.example/secret' },
+      'win32',
+      undefined,
+    ],
+  ])('that others can read, and %s', async (_, mode, env, platform, told) => {
+    put(cursorFile(), '{}')
+    chmodSync(cursorFile(), mode)
+    const { stdout, all } = await run('cursor', { env, platform })
+    if (told === undefined) expect(all).not.toContain('chmod')
+    else {
+      expect(stdout).toContain(`Others on this machine can read ${cursorFile()} (mode ${told})`)
+      expect(stdout).toContain('DRAIN_RPC_URL')
+    }
+    expect(all).not.toContain('secret')
+    expect(modeOf(cursorFile())).toBe(mode)
   })
 
   test.each([
@@ -465,6 +520,19 @@ describe('wallets', () => {
     expect(kept.stdout).toContain('The wallet stays the one')
     expect(drainOf(cursorFile()).env).toEqual({ DRAIN_PRIVATE_KEY: key })
     expect(refused.all + kept.all).not.toContain(key.slice(2))
+  })
+
+  test('an entry with another keystore keeps it: --key new says what to do, and makes nothing', async () => {
+    const keystore = put(join(home, 'mine.json'), Keystore.encrypt(generatePrivateKey(), 'pass'))
+    const file = put(join(home, 'mine.password'), 'pass\n')
+    await run('cursor', { key: keystore, env: { DRAIN_KEYSTORE_PASSWORD_FILE: file } })
+    const before = everything()
+    for (const print of [false, true]) {
+      const { code, stderr } = await run('cursor', { key: 'new', print })
+      expect(code).toBe(1)
+      expect(stderr).toContain(`has the keystore ${keystore} already`)
+    }
+    expect(everything()).toEqual(before)
   })
 
   test('two keys in the environment: which one is asked', async () => {

@@ -14,8 +14,15 @@ import {
   isInstalled,
   type Machine,
 } from './init/clients.ts'
-import { type ConfigFile, type Entry, readConfig, writeEntry } from './init/configFile.ts'
-import { copiedSettings, isShowable } from './init/entrySettings.ts'
+import {
+  type ConfigFile,
+  type Entry,
+  readConfig,
+  sharedMode,
+  startsAnother,
+  writeEntry,
+} from './init/configFile.ts'
+import { copiedSettings, isShowable, secretsOf } from './init/entrySettings.ts'
 import { makeWallet, openWallet, type Wallet, walletPlace } from './init/wallet.ts'
 import { fundingText, keylessText, plannedWalletText, walletText } from './init/wordsOf.ts'
 
@@ -58,8 +65,11 @@ export async function init(
   const say = (text: string) => words.write(`${text}\n\n`)
   const command = `npx -y drain-mcp init ${client ?? '<client>'}`
   if (client === undefined) say(clientsText(machine))
-  if (file && config) say(print ? plan(config, entry) : written(file, config, entry, machine))
-  else if (client === 'openai-agents') stdout.write(agentsSnippets(entry, hasPlainKey))
+  if (file && config) {
+    say(print ? plan(config, entry) : written(file, config, entry, machine))
+    const exposed = exposedText(config, entry, machine)
+    if (exposed) say(exposed)
+  } else if (client === 'openai-agents') stdout.write(agentsSnippets(entry, hasPlainKey))
   else {
     if (problem) stderr.write(`${problem.message}\n\n`)
     stdout.write(`${shown(entry)}\n`)
@@ -132,6 +142,16 @@ async function takeWallet(
   }
   const stateDir = env.DRAIN_STATE_DIR || found.DRAIN_STATE_DIR || join(home, '.drain')
   const place = walletPlace(stateDir)
+  if (found.DRAIN_KEYSTORE && resolve(found.DRAIN_KEYSTORE) !== place.keystore) {
+    throw new DrainError(
+      'key_ambiguous',
+      `The entry "drain" has the keystore ${found.DRAIN_KEYSTORE} already; nothing was changed.`,
+      {
+        action:
+          'To use another wallet instead, take DRAIN_KEYSTORE and DRAIN_KEYSTORE_PASSWORD_FILE out (and keep those files: there may be money), then run this again.',
+      },
+    )
+  }
   if (!print || existsSync(place.keystore)) return makeWallet(stateDir, env)
   return { ...place, address: undefined, isNew: true }
 }
@@ -154,20 +174,37 @@ function shown({ env, ...entry }: Entry): string {
   return JSON.stringify({ mcpServers: { drain } }, undefined, 2)
 }
 
-function plan({ path, text, entry: found }: ConfigFile, entry: Entry): string {
+function plan(config: ConfigFile, entry: Entry): string {
+  const { path, text, entry: found } = config
   const how = text === undefined ? 'made' : found ? 'changed in its entry "drain"' : 'given an entry "drain"'
-  return `${path} would be ${how}; nothing was written:\n${shown(entry)}`
+  const other = startsAnother(config, entry) ? `\n${otherStart} It would be replaced.` : ''
+  return `${path} would be ${how}; nothing was written:\n${shown(entry)}${other}`
+}
+
+/** Its arguments aren't shown: a key may be among them. */
+const otherStart = 'The entry "drain" that is there starts the server in another way (command, args or url).'
+
+/** Who else can read what nobody else should. */
+function exposedText(config: ConfigFile, { env }: Entry, { platform }: Machine): string | undefined {
+  const [secrets, mode] = [secretsOf(env), sharedMode(config, platform)]
+  if (secrets.length === 0 || !mode) return undefined
+  return `Others on this machine can read ${config.path} (mode ${mode}), and there is ${secrets.join(' and ')} in it, which may be worth money.
+  To keep it to yourself: chmod 600 ${JSON.stringify(config.path)}, and copies of it (.bak) alike.`
 }
 
 function written(client: FileClient, config: ConfigFile, entry: Entry, machine: Machine): string {
-  const { path, text } = config
+  const { path } = config
   const wasThere = isInstalled(client, machine)
-  if (!writeEntry(config, entry)) return `${path} has all that already: nothing was changed.`
-  const backup = text === undefined ? '' : ` How the file was before the first time is in ${path}.bak.`
+  const change = writeEntry(config, entry)
+  if (!change) return `${path} has all that already: nothing was changed.`
+  const backup = change.backup ? ` How the file was before is in ${change.backup}.` : ''
+  const other = startsAnother(config, entry)
+    ? '\n  Its entry started the server in another way (command, args or url): that was replaced, and is in the copy.'
+    : ''
   const absent = wasThere
     ? ''
     : `\n  ${client.title} was not found on this machine: this is where it will look.`
-  return `Wrote ${path}: ${client.title} starts the server as "drain".${backup}${absent}`
+  return `Wrote ${path}: ${client.title} starts the server as "drain".${backup}${other}${absent}`
 }
 
 function clientsText(machine: Machine): string {

@@ -1,6 +1,6 @@
 /** Where providers are found: a directory, or their own URL. */
 import { DrainError } from '@drain/core'
-import { isAddress, isAddressEqual } from 'viem'
+import { type Address, isAddress, isAddressEqual } from 'viem'
 import { z } from 'zod'
 import { readText } from '../net/readBody.ts'
 import { readPricing } from './pricing.ts'
@@ -29,22 +29,30 @@ export type Directory = {
   /** Those that a filter leaves, the best first. @throws {DrainError} `directory_unavailable` */
   list(filter: Filter): Promise<{ providers: Provider[]; total: number }>
   /**
-   * The provider of an id, a URL of its own, or its address.
+   * The provider of an id, a URL of its own, or its address. One that is named by its URL is what it says of itself there: whoever
+   * lists another server's URL has no say in it.
    *
-   * @throws {DrainError} `provider_unknown`, `provider_offline`, `directory_unavailable`
+   * @throws {DrainError} `provider_unknown`, `provider_ambiguous`, `provider_offline`, `directory_unavailable`
    */
   find(name: string): Promise<Provider>
-  /** Who was listed with a server, where that is known already. */
-  known(origin: string): Provider | undefined
-  /** Where the directory takes reports. */
-  endpoint(path: string): URL
+  /**
+   * What the directory calls a server: the id of the only listing of that origin, and of that address where both are known. A name
+   * for reports, and nothing to pay by.
+   */
+  idOf(origin: string, address: string | undefined): string | undefined
+  /** Sends the directory a report. Its own `fetch`: the operator has named it, so it may be anywhere. */
+  send(path: string, init: RequestInit): Promise<Response>
 }
 
-/** The most that is read of a list, in bytes, and how long it may take and is kept, in milliseconds. */
+/** The most that is read of a list, in bytes, and how long it may take and is believed, in milliseconds. */
 const longest = 16 << 20
 const patience = 15_000
 const keptFor = 60_000
-const mostRemembered = 20_000
+/** How long an older list is good enough to name a server in a report. */
+const namedFor = 3_600_000
+/** Each may be as large as a hostile directory likes, within what the schema lets through. */
+const mostLists = 8
+const mostIds = 20_000
 
 export function createDirectory(options: {
   url: URL
@@ -55,9 +63,10 @@ export function createDirectory(options: {
   now?: () => number
 }): Directory {
   const { url, fetch, outwardFetch, now = Date.now } = options
+  /** By the address that was asked, the oldest first. */
   const lists = new Map<string, { providers: Provider[]; readAt: number }>()
-  /** Everyone that was listed once, by id: one that a filter found is found again without it. */
-  const remembered = new Map<string, Provider>()
+  /** What was asked when an id was listed: it may be beyond what is listed without a filter. */
+  const foundBy = new Map<string, Partial<Filter>>()
 
   async function ask(address: URL): Promise<Response> {
     const init = { headers: { Accept: 'application/json' }, signal: AbortSignal.timeout(patience) }
@@ -79,11 +88,22 @@ export function createDirectory(options: {
     })
     if (isCut) throw unavailable(url, `sends more than ${longest >> 20} MiB`)
     const providers = parse(text)
-    if (lists.size >= 100) lists.clear()
+    lists.delete(address.href)
     lists.set(address.href, { providers, readAt: now() })
-    if (remembered.size > mostRemembered) remembered.clear()
-    for (const provider of providers) remembered.set(provider.id, provider)
+    for (const oldest of [...lists.keys()].slice(0, -mostLists)) lists.delete(oldest)
+    if (foundBy.size > mostIds) foundBy.clear()
+    for (const { id } of providers) foundBy.set(id, filter)
     return providers
+  }
+
+  /** What was listed of late, each as it was the last time. @param age Milliseconds. */
+  function listed(age: number): Map<string, Provider> {
+    const all = new Map<string, Provider>()
+    for (const { providers, readAt } of lists.values()) {
+      if (now() - readAt >= age) continue
+      for (const provider of providers) all.set(provider.id, provider)
+    }
+    return all
   }
 
   function parse(text: string): Provider[] {
@@ -94,24 +114,30 @@ export function createDirectory(options: {
     }
   }
 
-  async function findListed(name: string): Promise<Provider> {
-    const isIt = isAddress(name, { strict: false })
-      ? ({ providerAddress }: Provider) =>
-          providerAddress !== undefined && isAddressEqual(providerAddress as never, name)
-      : ({ id }: Provider) => id === name
-    const found = [...remembered.values()].find(isIt) ?? (await read({ onlineOnly: false })).find(isIt)
-    if (found) return found
-    throw new DrainError(
-      'provider_unknown',
-      `The directory lists no provider ${JSON.stringify(name.slice(0, 200))}.`,
-      {
-        action: 'Look for one with drain_providers, or name its URL.',
-      },
-    )
+  async function findById(id: string): Promise<Provider> {
+    const known = listed(keptFor).get(id)
+    if (known) return known
+    const isIt = (provider: Provider) => provider.id === id
+    const filter = foundBy.get(id)
+    const again = filter && (await read(filter)).find(isIt)
+    const found = again ?? (await read({ onlineOnly: false })).find(isIt)
+    if (!found) throw unknown(id)
+    return found
   }
 
-  const known = (origin: string) =>
-    [...remembered.values()].find(({ apiUrl }) => new URL(apiUrl).origin === origin)
+  async function findByAddress(address: Address): Promise<Provider> {
+    await read({ onlineOnly: false })
+    const paidThere = ({ providerAddress }: Provider) =>
+      providerAddress !== undefined && isAddressEqual(providerAddress as Address, address)
+    const found = [...listed(keptFor).values()].filter(paidThere)
+    const [only] = found
+    if (!only) throw unknown(address)
+    if (found.length === 1) return only
+    const ids = found.slice(0, 5).map(({ id }) => id)
+    throw new DrainError('provider_ambiguous', `${found.length} listed providers are paid as ${address}.`, {
+      action: `Name one by its id: ${ids.join(', ')}${found.length > ids.length ? ', …' : ''}.`,
+    })
+  }
 
   return {
     async list(filter) {
@@ -120,17 +146,33 @@ export function createDirectory(options: {
       return { providers: fitting.slice(0, filter.limit), total: fitting.length }
     },
     async find(name) {
-      if (!/^https?:\/\//i.test(name)) return findListed(name)
+      if (!/^https?:\/\//i.test(name))
+        return isAddress(name, { strict: false }) ? findByAddress(name) : findById(name)
       if (!URL.canParse(name))
         throw new DrainError('invalid_format', 'That is not a URL.', {
           action: 'Such as https://api.example.',
         })
-      const { origin } = new URL(name)
-      return known(origin) ?? readPricing(outwardFetch, origin)
+      return readPricing(outwardFetch, new URL(name).origin)
     },
-    known,
-    endpoint: (path) => new URL(path, url),
+    idOf(origin, address) {
+      const isThere = ({ apiUrl, providerAddress }: Provider) =>
+        apiUrl === `${origin}/` &&
+        (!address || !providerAddress || isAddressEqual(providerAddress as Address, address as Address))
+      const [only, ...others] = [...listed(namedFor).values()].filter(isThere)
+      return others.length === 0 ? only?.id : undefined
+    },
+    send: (path, init) => fetch(new URL(path, url), { ...init, redirect: 'manual' }),
   }
+}
+
+function unknown(name: string): DrainError {
+  return new DrainError(
+    'provider_unknown',
+    `The directory lists no provider ${JSON.stringify(name.slice(0, 200))}.`,
+    {
+      action: 'Look for one with drain_providers, or name its URL.',
+    },
+  )
 }
 
 function withFilter(

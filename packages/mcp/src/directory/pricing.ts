@@ -2,21 +2,23 @@
 import { DrainError } from '@drain/core'
 import { readText } from '../net/readBody.ts'
 import { oneLine, printable } from '../text/untrusted.ts'
-import { type Provider, providerSchema } from './schema.ts'
+import { type Provider, unlistedSchema } from './schema.ts'
 
 const patience = 10_000
 const longestList = 1 << 20
 const longestDocs = 64 << 10
 
+/** What a server says of itself; `features` are what it offers beside the minimum, such as `open` for wallets without gas. */
+export type OwnEntry = Provider & { features: readonly string[] }
+
 /** An entry made of a provider's own `/v1/pricing`. @throws {DrainError} `provider_offline` */
-export async function readPricing(fetch: typeof globalThis.fetch, origin: string): Promise<Provider> {
+export async function readPricing(fetch: typeof globalThis.fetch, origin: string): Promise<OwnEntry> {
   const startedAt = Date.now()
   const { text, isCut } = await ask(fetch, new URL('/v1/pricing', origin), longestList)
   const list = isCut ? undefined : parse(text)
   if (!list) throw offline(origin, 'has no price list at /v1/pricing')
   const models = Object.entries((list.models ?? {}) as Record<string, unknown>)
-  return providerSchema.parse({
-    id: origin,
+  const unlisted = unlistedSchema.parse({
     name: oneLine(String(list.providerName ?? new URL(origin).host), 100),
     apiUrl: origin,
     providerAddress: list.provider,
@@ -25,6 +27,8 @@ export async function readPricing(fetch: typeof globalThis.fetch, origin: string
     status: { online: true, latencyMs: Date.now() - startedAt },
     models: models.map(([id, pricing]) => ({ id, pricing })),
   })
+  const features = Array.isArray(list.features) ? list.features.slice(0, 50) : []
+  return { id: origin, ...unlisted, features: features.filter((one) => typeof one === 'string') }
 }
 
 /** A provider's instructions; `undefined` where it has none. @param longest Characters. */

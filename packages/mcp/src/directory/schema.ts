@@ -5,7 +5,14 @@ import { oneLine } from '../text/untrusted.ts'
 
 const line = (longest: number) => z.string().transform((text) => oneLine(text, longest))
 const maybe = <schema extends z.ZodType>(schema: schema) => schema.optional().catch(undefined)
-const httpUrl = z.string().refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol))
+/** In the form that a parser gives it: no line breaks, no control characters, nobody's password. */
+const httpUrl = z
+  .string()
+  .refine((text) => URL.canParse(text))
+  .transform((text) => new URL(text))
+  .refine(({ protocol, username, password }) => /^https?:$/.test(protocol) && !username && !password)
+  .transform(({ href }) => href)
+  .refine((href) => href.length <= 2_000)
 /** A decimal price in USDC, as text or number. */
 const price = z
   .union([z.string(), z.number()])
@@ -17,17 +24,18 @@ const model = z.object({
     .string()
     .min(1)
     .max(200)
-    .refine((id) => id === oneLine(id, 200)),
+    // Agents are told it in quotes.
+    .refine((id) => id === oneLine(id, 200) && !/["'`\\]/.test(id)),
   name: maybe(line(200)),
   pricing: z.object({ inputPer1kTokens: maybe(price), outputPer1kTokens: maybe(price) }).catch({}),
 })
 
-export const providerSchema = z.object({
-  id: z
-    .string()
-    .min(1)
-    .max(200)
-    .refine((id) => id === oneLine(id, 200)),
+/** As many models of one provider are kept, and of a whole list. */
+const mostModels = 200
+const mostModelsInAll = 20_000
+
+const providerSchema = z.object({
+  id: z.string().regex(/^[\w.:@/-]{1,100}$/),
   name: line(100).catch(''),
   description: line(500).catch(''),
   apiUrl: httpUrl,
@@ -46,16 +54,34 @@ export const providerSchema = z.object({
   models: z
     .array(z.unknown())
     .catch([])
-    .transform((list) => known(list.slice(0, 500), model)),
+    .transform((list) => known(list.slice(0, mostModels), model)),
 })
 
 /** A provider as it is listed. Prices are decimal USDC per 1,000 tokens, or per request where only the input has one. */
 export type Provider = z.infer<typeof providerSchema>
 
-/** The entries of a list that can be read. */
+/** What a provider says of itself: it has no name but its URL. */
+export const unlistedSchema = providerSchema.omit({ id: true })
+
+/** The entries of a list that can be read. Of an id that is there twice, the first. */
 export function parseProviders(body: unknown): Provider[] {
   const { providers } = z.object({ providers: z.array(z.unknown()) }).parse(body)
-  return known(providers.slice(0, 10_000), providerSchema)
+  const ids = new Set<string>()
+  let room = mostModelsInAll
+  return providers.slice(0, 10_000).flatMap((entry) => {
+    // Before they are looked at: that takes its time, too.
+    const { success, data } = providerSchema.safeParse(withModels(entry, room))
+    if (!success || ids.has(data.id)) return []
+    ids.add(data.id)
+    room -= data.models.length
+    return [data]
+  })
+}
+
+/** An entry with at most so many models. */
+function withModels(entry: unknown, most: number): unknown {
+  const { models } = (entry ?? {}) as { models?: unknown }
+  return Array.isArray(models) ? { ...(entry as object), models: models.slice(0, most) } : entry
 }
 
 function known<schema extends z.ZodType>(list: readonly unknown[], schema: schema): z.output<schema>[] {

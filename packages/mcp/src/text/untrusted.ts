@@ -20,10 +20,51 @@ export function oneLine(text: string, longest: number): string {
   return line.length > longest ? `${line.slice(0, longest - 1)}…` : line
 }
 
-/** Without characters that show nothing, or change how others are shown: control, direction, tags. */
+/**
+ * Without characters that show nothing, or change how others are shown: control, direction, tags, fillers, variation selectors.
+ * What joins letters and emoji stays, but in no longer rows than those need: a row of it could spell something out.
+ */
 export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Co}]/gu, (sign) => (joining.has(sign) ? sign : ''))
+  return text.replace(hidden, (sign) => (kept.has(sign) ? sign : '')).replace(longRow, '$1')
 }
 
-/** Line ends and tabs, and what joins letters and emoji. */
-const joining = new Set(['\n', '\t', '\u200c', '\u200d'])
+/** U+2800 is an empty Braille cell: a sign that counts as visible, and isn't. */
+const hidden = /[\p{Cc}\p{Cf}\p{Co}\p{Default_Ignorable_Code_Point}\u2800]/gu
+/** Line ends and tabs, and what joins letters and emoji or makes these colourful. */
+const kept = new Set(['\n', '\t', '\u200c', '\u200d', '\ufe0f'])
+const longRow = /((?:\u200c|\u200d|\ufe0f){2})(?:\u200c|\u200d|\ufe0f)+/gu
+
+/** As much of a JSON value is kept: levels, values, and characters of all strings and keys. */
+const deepest = 16
+const mostValues = 10_000
+const mostCharacters = 200_000
+
+/** A JSON value with {@link printable} strings and keys; what is too deep or too much becomes `…`. */
+export function printableDeep(value: unknown): unknown {
+  let values = mostValues
+  let characters = mostCharacters
+
+  function text(whole: string): string {
+    const part = whole.slice(0, characters)
+    characters -= part.length
+    return part.length < whole.length ? `${printable(part)}…` : printable(part)
+  }
+
+  function clean(one: unknown, depth: number): unknown {
+    if (typeof one === 'string') return text(one)
+    if (typeof one !== 'object' || one === null) return one
+    if (depth === deepest) return '…'
+    if (Array.isArray(one)) return taken(one).map((item) => clean(item, depth + 1))
+    const entries = taken(Object.entries(one))
+    return Object.fromEntries(entries.map(([key, item]) => [text(key), clean(item, depth + 1)]))
+  }
+
+  /** The siblings that there is still room for. */
+  function taken<item>(all: readonly item[]): readonly item[] {
+    const some = all.slice(0, values)
+    values -= some.length
+    return some
+  }
+
+  return clean(value, 0)
+}

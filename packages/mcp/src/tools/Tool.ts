@@ -2,7 +2,7 @@
 import type { CallToolResult, McpServer, ToolAnnotations } from '@modelcontextprotocol/server'
 import type { z } from 'zod'
 import type { Agent } from '../createAgent.ts'
-import { refusalOf } from '../refusals.ts'
+import { type Asker, refusalOf } from '../refusals.ts'
 import { createProgress, type Progress } from './progress.ts'
 
 type Content = CallToolResult['content'][number]
@@ -49,15 +49,15 @@ export function register(server: McpServer, agent: Agent, tool: Tool): void {
       const { text, data, content = [] } = await run(given, { agent, signal: ctx.mcpReq.signal, progress })
       return { content: [{ type: 'text', text }, ...content], structuredContent: data }
     } catch (error) {
-      return failed(error, await addressOf(agent))
+      return failed(error, await askerOf(agent))
     } finally {
       progress.end()
     }
   })
 }
 
-function failed(error: unknown, address: string | undefined): CallToolResult {
-  const { code, message, next } = refusalOf(error, address)
+function failed(error: unknown, asker: Asker): CallToolResult {
+  const { code, message, next } = refusalOf(error, asker)
   return {
     isError: true,
     content: [{ type: 'text', text: `Refused (${code}): ${message}\nNext: ${next}` }],
@@ -65,8 +65,8 @@ function failed(error: unknown, address: string | undefined): CallToolResult {
   }
 }
 
-/** Where to send money to; unknown without a key. */
-async function addressOf(agent: Agent): Promise<string | undefined> {
-  const purse = await agent.purse().catch(() => undefined)
-  return purse?.wallet.account.address
+/** Where to send money to, unknown without a key; and what is not to be told. */
+export async function askerOf({ purse, settings }: Agent): Promise<Asker> {
+  const made = await purse().catch(() => undefined)
+  return { wallet: made?.wallet.account.address, rpcUrl: settings.rpcUrl }
 }

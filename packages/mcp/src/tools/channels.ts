@@ -6,9 +6,10 @@ import type { Purse } from '../createAgent.ts'
 import { readDocs, readPricing } from '../directory/pricing.ts'
 import type { Provider } from '../directory/schema.ts'
 import { isoDate, usdc } from '../text/plain.ts'
-import { framed } from '../text/untrusted.ts'
+import { framed, oneLine } from '../text/untrusted.ts'
 import { amount, type ChannelShape, channelId, channelShape, providerName, toChannel } from './shapes.ts'
 import { defineTool } from './Tool.ts'
+import { addOpenings } from './wallet.ts'
 
 const readOnly = { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true }
 
@@ -29,7 +30,7 @@ Deposit little: another channel can be opened any time.`,
       .union([z.string().max(20), z.number().int().positive()])
       .optional()
       .describe(
-        'How long at most, such as 1h, 24h, 7d; the provider’s recommendation by default. Until then only the provider can give the rest back.',
+        'How long at most, such as 30m, 1h or 24h (the longest); the provider’s recommendation by default. Until then only the provider can give the rest back.',
       ),
     gasless: z
       .boolean()
@@ -42,25 +43,36 @@ Deposit little: another channel can be opened any time.`,
     docs: z.string().optional().describe('How to use the provider. Untrusted: the provider wrote it.'),
   }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
-  async run({ provider: name, amount: deposit, duration, gasless }, { agent, progress }) {
+  async run({ provider: name, amount: deposit, duration, gasless }, { agent, progress, signal }) {
     const purse = await agent.purse()
     progress.say('Looking whether the provider answers')
     const listed = await agent.directory.find(name)
     const { origin } = new URL(listed.apiUrl)
     assertPaidFromChannels(listed)
-    assertSame(listed, await readPricing(agent.fetch, origin))
+    const own = await readPricing(agent.fetch, origin)
+    assertSame(listed, own)
+    if (gasless && !own.features.includes('open')) throw noRelay(origin)
+    signal.throwIfAborted()
     progress.say('Opening the channel: waiting for the chain')
-    const channel = toChannel(await purse.open({ origin, amount: deposit, duration, gasless }))
+    const options = { origin, amount: deposit, duration, gasless }
+    const channel = toChannel(await purse.inTurn(() => purse.client.openChannel(options)))
     const docs = await readDocs(agent.fetch, listed, 4_000)
     const model = listed.models[0]?.id
     const text = [
       `Opened channel ${channel.channelId}\nwith ${usdc(channel.deposit)} for ${origin}, until ${channel.expires} at the latest.`,
       ...(docs ? [framed(docs.text, `${origin}, its instructions`)] : []),
-      `Next: drain_chat with channelId "${channel.channelId}"${model ? ` (models such as ${JSON.stringify(model)})` : ''}. When the task is done: drain_cooperative_close.`,
+      `Next: drain_chat with channelId "${channel.channelId}"${model ? ` (a model: ${JSON.stringify(oneLine(model, 100))})` : ''}. When the task is done: drain_cooperative_close.`,
     ].join('\n\n')
     return { text, data: { ...channel, ...(docs && { docs: docs.text }) } }
   },
 })
+
+function noRelay(origin: string): DrainError {
+  return new DrainError('gasless_unavailable', `${origin} opens no channels for wallets without gas.`, {
+    action:
+      'Leave gasless out and open with the wallet’s own gas, or look for another provider: drain_providers.',
+  })
+}
 
 /** @throws {DrainError} `no_channels` */
 function assertPaidFromChannels({ protocol, id }: Provider): void {
@@ -103,11 +115,10 @@ export const channelStatus = defineTool({
     const onChain = await readOnChain(purse, id)
     if (!known && !onChain) throw new ChannelNotFoundError(id)
     const channel = known ? toChannel(known) : ofOthers(id, onChain as OnChain)
-    if (!onChain) channel.state = 'closed'
     const claimed = Usdc.format(onChain?.claimed ?? 0n)
-    const next = nextOf(channel)
-    const { state, deposit, charged, remaining, expires } = channel
-    const text = `Channel ${id} is ${state}: ${usdc(deposit)} deposited, ${usdc(charged)} charged, ${usdc(remaining)} left. It expires ${expires}.\nNext: ${next}`
+    const next = onChain || channel.state === 'closed' ? nextOf(channel) : unseen
+    const { state, deposit, promised, charged, remaining, expires } = channel
+    const text = `Channel ${id} is ${state}: ${usdc(deposit)} deposited, ${usdc(charged)} charged, at most ${usdc(promised)} promised, ${usdc(remaining)} left. It expires ${expires}.\nNext: ${next}`
     return { text, data: { ...channel, claimed, next } }
   },
 })
@@ -130,6 +141,7 @@ function ofOthers(id: string, { provider, deposit, claimed, expiry }: OnChain): 
   return {
     ...{ channelId: id, provider, origin: '', state: left > 0 ? 'unknown here' : 'expired' },
     deposit: Usdc.format(deposit),
+    promised: Usdc.format(claimed),
     charged: Usdc.format(claimed),
     remaining: Usdc.format(deposit - claimed),
     expires: isoDate(expiry),
@@ -137,7 +149,13 @@ function ofOthers(id: string, { provider, deposit, claimed, expiry }: OnChain): 
   }
 }
 
-function nextOf({ state, remaining }: ChannelShape): string {
+/** Of a channel that is open as far as this machine knows. */
+const unseen =
+  'The node doesn’t show it on the chain at the moment: it may be behind, or another has closed it. Ask again in a minute; drain_channels with recover: true finds out.'
+
+function nextOf({ state, remaining, origin }: ChannelShape): string {
+  if (origin === '' && (state === 'retired' || state === 'open'))
+    return 'drain_channels with recover: true and origins: [the provider’s URL] finds its server; after the expiry drain_close_channel needs none.'
   if (state === 'closed')
     return 'Nothing: what was left has come back. Open another one with drain_open_channel if you need it.'
   if (state === 'expired') return 'drain_close_channel brings the rest back.'
@@ -165,7 +183,14 @@ With recover: true it also looks on the chain for channels that this machine doe
       .describe('With recover: URLs of providers that lost channels may belong to.'),
     includeClosed: z.boolean().default(false),
   }),
-  output: z.object({ channels: z.array(channelShape), locked: z.string(), charged: z.string() }),
+  output: z.object({
+    channels: z.array(channelShape),
+    openings: z
+      .array(z.object({ origin: z.string(), provider: z.string(), deposit: z.string() }))
+      .describe('Begun, and not heard of again: recover finds out what became of them.'),
+    locked: z.string(),
+    charged: z.string(),
+  }),
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: true },
   async run({ recover, origins, includeClosed }, { agent, progress }) {
     const { client } = await agent.purse()
@@ -173,7 +198,9 @@ With recover: true it also looks on the chain for channels that this machine doe
       progress.say('Searching the chain for channels of this wallet')
       await client.recover({ origins: origins.map(originOf) })
     }
-    const [all, { locked, charged }] = [await client.channels(), await client.spending()]
+    const [all, openings] = [await client.channels(), await client.openings()]
+    const { locked: open, charged } = await client.spending()
+    const locked = addOpenings(open, openings)
     const channels = all
       .map((channel) => toChannel(channel))
       .filter(({ state }) => includeClosed || state !== 'closed')
@@ -182,13 +209,19 @@ With recover: true it also looks on the chain for channels that this machine doe
       ({ channelId, state, origin, deposit, charged, remaining, expires }) =>
         `- ${channelId} ${state}, ${origin || 'server not known'}: ${remaining} of ${usdc(deposit)} left, ${charged} charged, expires ${expires}`,
     )
+    for (const { origin, deposit } of openings) {
+      lines.push(`- an opening with ${usdc(deposit)} for ${origin} was begun, and not heard of again`)
+    }
     const expired = channels.some(({ state }) => state === 'expired')
     const text = [
-      channels.length === 0 ? 'There are no open channels.' : lines.join('\n'),
+      lines.length === 0 ? 'There are no open channels.' : lines.join('\n'),
       `${usdc(locked)} locked, ${usdc(charged)} charged in all.`,
       ...(expired ? ['Next: drain_close_channel for each expired one brings its rest back.'] : []),
+      ...(openings.length > 0
+        ? ['Next: drain_channels with recover: true finds out what became of the opening.']
+        : []),
     ].join('\n')
-    return { text, data: { channels, locked, charged } }
+    return { text, data: { channels, openings, locked, charged } }
   },
 })
 
@@ -216,10 +249,15 @@ It agrees to no more than was charged. If the provider doesn't answer, try again
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: true },
   async run({ channelId: id }, { agent, progress }) {
     const purse = await agent.purse()
-    const { origin, state } = await purse.channel(id)
+    const { origin, state, secondsLeft, expires } = toChannel(await purse.channel(id))
     if (state === 'closed') throw new ChannelNotFoundError(id)
+    if (origin === '' && secondsLeft > 0) {
+      throw new DrainError('server_unknown', 'Nobody is known who could close the channel early.', {
+        action: `Call drain_channels with recover: true and origins: [the provider’s URL], or drain_close_channel after ${expires}.`,
+      })
+    }
     progress.say(`Closing: waiting for ${origin} and the chain`)
-    return closed(await purse.client.close(id.toLowerCase()))
+    return closed(await close(purse, id))
   },
 })
 
@@ -241,9 +279,23 @@ What expires doesn't come back by itself: call this.`,
       })
     }
     progress.say('Closing: waiting for the chain')
-    return closed(await purse.client.close(id.toLowerCase()))
+    return closed(await close(purse, id))
   },
 })
+
+/** @throws {DrainError} `no_gas_to_close`, and what `DrainClient.close` throws */
+async function close({ client, wallet }: Purse, id: string) {
+  try {
+    return await client.close(id.toLowerCase())
+  } catch (error) {
+    if (!(error instanceof DrainError) || error.code !== 'insufficient_gas') throw error
+    const { address } = wallet.account
+    throw new DrainError('no_gas_to_close', error.shortMessage, {
+      action: `Have the owner send a little of the chain’s coin to ${address}, then try again. Without any, anybody can close it for this wallet a day after its expiry.`,
+      cause: error,
+    })
+  }
+}
 
 function closed({
   channelId,

@@ -5,7 +5,8 @@ import { createParser } from 'eventsource-parser'
 import { z } from 'zod'
 import type { Purse } from '../createAgent.ts'
 import { readPieces, readText } from '../net/readBody.ts'
-import { oneLine, printable } from '../text/untrusted.ts'
+import { oneLine, printable, printableDeep } from '../text/untrusted.ts'
+import { unpayable } from './request.ts'
 import { sendPaid } from './sendPaid.ts'
 import type { Call } from './Tool.ts'
 
@@ -53,6 +54,7 @@ export const chatOutput = z.object({
   finishReason: z.string().optional(),
   toolCalls: z.array(z.unknown()).optional().describe('Untrusted. As the provider gave them.'),
   isCut: z.boolean().describe('Whether the answer was longer than is taken.'),
+  isBroken: z.boolean().optional().describe('Whether the provider broke it off.'),
   cost: z
     .string()
     .optional()
@@ -64,7 +66,10 @@ export const chatOutput = z.object({
 /** The most that is taken of an answer, in bytes. */
 const longest = 1 << 20
 
-type Completion = Pick<z.infer<typeof chatOutput>, 'text' | 'model' | 'finishReason' | 'toolCalls' | 'isCut'>
+type Completion = Pick<
+  z.infer<typeof chatOutput>,
+  'text' | 'model' | 'finishReason' | 'toolCalls' | 'isCut' | 'isBroken'
+>
 
 /** Sends a chat completion to `url` and pays for it. @throws {DrainError} `provider_error`, and what `DrainClient.fetch` throws. */
 export async function complete(
@@ -82,11 +87,14 @@ export async function complete(
     stream: true,
   }
   const headers = { 'Content-Type': 'application/json', Accept: 'text/event-stream, application/json' }
-  const init = { method: 'POST', headers, body: JSON.stringify(body), signal }
-  return sendPaid(purse, url, init, idempotencyKey, (response) => readCompletion(response, progress.say))
+  const init = { method: 'POST', headers, body: JSON.stringify(body) }
+  return sendPaid(purse, { url, init, signal, idempotencyKey }, (response) =>
+    readCompletion(response, progress.say),
+  )
 }
 
 async function readCompletion(response: Response, show: (text: string) => void): Promise<Completion> {
+  if (response.status === 402) throw await unpayable(response)
   if (!response.ok) throw await providerError(response)
   if (/^text\/event-stream\b/i.test(response.headers.get('content-type') ?? ''))
     return readStream(response, show)
@@ -145,7 +153,8 @@ async function readStream(response: Response, show: (text: string) => void): Pro
     throw new DrainError('provider_error', 'The provider broke its answer off.', { details: failure })
   }
   const toolCalls = calls.size > 0 ? [...calls.values()] : undefined
-  return described(last, { text, toolCalls, finishReason, isCut })
+  const isBroken = failure !== undefined
+  return { ...described(last, { text, toolCalls, finishReason, isCut }), ...(isBroken && { isBroken }) }
 }
 
 function described(
@@ -162,7 +171,7 @@ function described(
     isCut,
     ...(typeof model === 'string' && { model: oneLine(model, 200) }),
     ...(typeof finishReason === 'string' && { finishReason: oneLine(finishReason, 40) }),
-    ...(toolCalls && { toolCalls }),
+    ...(toolCalls && { toolCalls: toolCalls.map(printableDeep) }),
   }
 }
 
@@ -172,16 +181,12 @@ export async function providerError(response: Response): Promise<DrainError> {
   const body = parse(text)
   const details = printable(body ? messageOf(body) : text).slice(0, 1_000)
   const isAway = response.status >= 500
-  return new DrainError(
-    'provider_error',
-    `The provider answers HTTP ${response.status}; nothing more was paid for it than drain_channel_status shows.`,
-    {
-      details,
-      action: isAway
-        ? 'Try again in a while, or look for another provider: drain_providers.'
-        : 'Correct the request: drain_provider_info tells what the provider takes.',
-    },
-  )
+  return new DrainError('provider_error', `The provider answers HTTP ${response.status}.`, {
+    details,
+    action: isAway
+      ? 'Try again in a while, or look for another provider: drain_providers.'
+      : 'Correct the request: drain_provider_info tells what the provider takes.',
+  })
 }
 
 type Json = Record<string, unknown>

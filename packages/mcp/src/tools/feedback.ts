@@ -3,6 +3,7 @@ import type { Hex } from 'viem'
 import { signTypedData } from 'viem/actions'
 import { z } from 'zod'
 import type { Purse } from '../createAgent.ts'
+import type { Directory } from '../directory/Directory.ts'
 import type { Provider } from '../directory/schema.ts'
 import { readText } from '../net/readBody.ts'
 import { oneLine } from '../text/untrusted.ts'
@@ -34,7 +35,7 @@ Reasons for failures: quality, timeout, error, format, unavailable, or a few wor
     const outcome = given.outcome ?? (given.rating && (given.rating === 'works' ? 'success' : 'failure'))
     if (!outcome) throw missing('an outcome', 'Say outcome: "success" or "failure".')
     const purse = await agent.purse()
-    const provider = await whom(given, purse, agent.directory.find)
+    const provider = await whom(given, purse, agent.directory)
     const { account, deployment, client } = purse.wallet
     const channel = (given.channelId as Hex | undefined) ?? (await lastChannel(purse, provider))
     const unsigned = {
@@ -45,8 +46,8 @@ Reasons for failures: quality, timeout, error, format, unavailable, or a few wor
     progress.say('Sending')
     const signature = await signTypedData(client, { account, ...Feedback.typedData(unsigned, deployment) })
     const body = JSON.stringify(Feedback.toJson({ ...unsigned, consumer: account.address, signature }))
-    const response = await agent
-      .fetch(agent.directory.endpoint('/api/feedback'), {
+    const response = await agent.directory
+      .send('/api/feedback', {
         method: 'POST',
         headers: { 'Content-Type': 'application/json' },
         body,
@@ -77,19 +78,26 @@ Reasons for failures: quality, timeout, error, format, unavailable, or a few wor
   },
 })
 
+/** Whom a report is about: as the directory names whoever the channel pays, at that server. */
 async function whom(
   { providerId, channelId }: { providerId?: string | undefined; channelId?: string | undefined },
   purse: Purse,
-  find: (name: string) => Promise<Provider>,
-): Promise<Provider> {
-  if (providerId) return find(providerId)
+  directory: Directory,
+): Promise<Pick<Provider, 'id' | 'apiUrl' | 'protocol'>> {
+  if (providerId) return directory.find(providerId)
   if (!channelId) throw missing('a provider', 'Say providerId, or the channelId that it was paid from.')
   const { provider, origin } = await purse.channel(channelId)
-  return find(provider).catch(() => find(origin))
+  await directory.list({ onlineOnly: false, limit: 1 })
+  const id = directory.idOf(origin, provider)
+  if (id) return { id, apiUrl: origin, protocol: 'drain' }
+  throw missing('a provider', 'The directory doesn’t list this one for sure: say providerId.')
 }
 
 /** The last one that has paid it. */
-async function lastChannel({ client }: Purse, { apiUrl }: Provider): Promise<Hex | undefined> {
+async function lastChannel(
+  { client }: Purse,
+  { apiUrl }: Pick<Provider, 'apiUrl'>,
+): Promise<Hex | undefined> {
   const { origin } = new URL(apiUrl)
   const paid = (await client.channels()).filter(
     (one) => one.origin === origin && Usdc.parse(one.charged) > 0n,

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { filterSchema } from '../directory/Directory.ts'
 import { readDocs } from '../directory/pricing.ts'
-import { framed } from '../text/untrusted.ts'
+import { framed, oneLine } from '../text/untrusted.ts'
 import { type ProviderShape, providerName, providerShape, toProvider } from './shapes.ts'
 import { defineTool } from './Tool.ts'
 
@@ -94,6 +94,8 @@ function priceOf({
 }
 
 function nextOf({ protocol, id, mppEndpoint, url }: ProviderShape): string {
-  if (protocol === 'drain') return `drain_open_channel with provider "${id}", then drain_chat.`
-  return `mpp_chat with provider "${id}", or mpp_request with a URL such as ${mppEndpoint ?? url}. No channel is needed.`
+  const name = JSON.stringify(oneLine(id, 100))
+  if (protocol === 'drain') return `drain_open_channel with provider ${name}, then drain_chat.`
+  const target = oneLine(mppEndpoint ?? url, 300)
+  return `mpp_chat with provider ${name}, or mpp_request with a URL such as ${target}. No channel is needed.`
 }

@@ -30,6 +30,7 @@ export const channelShape = z.object({
   state: z.string().describe('open, expired, closed; retired or refused: to be closed.'),
   deposit: z.string(),
   charged: z.string().describe('What the provider has charged so far.'),
+  promised: z.string().describe('The most that the provider can take of what was signed so far.'),
   remaining: z.string().describe('What new requests may still use.'),
   expires: z.string().describe('When it can be closed without the provider (ISO 8601).'),
   secondsLeft: z.number(),
@@ -38,11 +39,11 @@ export const channelShape = z.object({
 export type ChannelShape = z.infer<typeof channelShape>
 
 export function toChannel(channel: ClientChannel, now = Date.now()): ChannelShape {
-  const { channelId, provider, origin, state, deposit, charged, remaining, expiry } = channel
+  const { channelId, provider, origin, state, deposit, signed, charged, remaining, expiry } = channel
   const left = Number(expiry) - Math.floor(now / 1_000)
   const isOver = state !== 'closed' && left <= 0
   return {
-    ...{ channelId, provider, origin, deposit, charged, remaining },
+    ...{ channelId, provider, origin, deposit, promised: signed, charged, remaining },
     state: isOver ? 'expired' : state,
     expires: isoDate(expiry),
     secondsLeft: Math.max(0, left),

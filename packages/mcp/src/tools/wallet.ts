@@ -24,8 +24,18 @@ export type WalletShape = z.infer<typeof walletShape>
 
 export async function describeWallet({ client, settings }: Purse): Promise<WalletShape> {
   const { perRequest, perChannel, perDay = '' } = settings.limits
-  const [report, { locked, today, charged }] = await Promise.all([readWallet(settings), client.spending()])
+  const [report, { locked: open, today, charged }, openings] = await Promise.all([
+    readWallet(settings),
+    client.spending(),
+    client.openings(),
+  ])
+  const locked = addOpenings(open, openings)
   return { ...report, locked, spentToday: today, charged, limits: { perRequest, perChannel, perDay } }
+}
+
+/** What is locked with openings that nobody has heard of again. */
+export function addOpenings(locked: string, openings: readonly { deposit: string }[]): string {
+  return Usdc.format(openings.reduce((sum, { deposit }) => sum + Usdc.parse(deposit), Usdc.parse(locked)))
 }
 
 export const balance = defineTool({
@@ -60,7 +70,7 @@ Rarely needed: drain_open_channel approves its own deposit. One approval ahead o
   output: z.object({ approved: z.string(), txHash: z.string() }),
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: true },
   async run({ amount: wanted }, { agent, progress }) {
-    const { wallet, settings } = await agent.purse()
+    const { wallet, settings, inTurn } = await agent.purse()
     const { perChannel, locked } = settings.limits
     const approved = Usdc.parse(wanted ?? perChannel)
     const most = locked === undefined ? 5n * Usdc.parse(perChannel) : Usdc.parse(locked)
@@ -69,7 +79,7 @@ Rarely needed: drain_open_channel approves its own deposit. One approval ahead o
       throw new LimitExceededError('perChannel', message, 'Approve less.')
     }
     progress.say('Approving: waiting for the transaction')
-    const { txHash } = await wallet.exclusively(() =>
+    const { txHash } = await inTurn(() =>
       approveUsdc(wallet.client, { ...wallet.parameters, amount: approved }),
     )
     const text = `The contract may now take ${usdc(Usdc.format(approved))} for deposits (transaction ${txHash}).\nNext: drain_open_channel.`

@@ -60,22 +60,24 @@ export function readConfig(path: string): ConfigFile {
 }
 
 /**
- * Puts the entry in. Everything else keeps its place and its form; a first copy of the file stands beside it as `.bak`.
+ * Puts the entry in. Everything else keeps its place and its form; a copy of the file as it was stands beside it as `.bak`, of later
+ * changes as `.bak.2` and so on.
  *
- * @returns Whether the file was changed.
+ * @returns `undefined` where nothing had to be changed.
  * @throws {DrainError} `config_unusable`, `config_unwritable`
  */
-export function writeEntry(config: ConfigFile, entry: Entry): boolean {
+export function writeEntry(config: ConfigFile, entry: Entry): { backup: string | undefined } | undefined {
   const { path, target, text = '' } = config
   const wanted = entryOf(config, entry)
-  if (isDeepStrictEqual(config.entry?.fields, wanted)) return false
+  if (isDeepStrictEqual(config.entry?.fields, wanted)) return undefined
   const old = bare(text).trim() === '' ? '{}\n' : bare(text)
   const json = setMember(old, ['mcpServers', name], wanted)
   const fresh = (text.startsWith(bom) ? bom : '') + json
   try {
     mkdirSync(dirname(target), { recursive: true })
-    if (config.text !== undefined) keepFirst(path, target)
+    const backup = config.text === undefined ? undefined : keepCopy(path, target)
     replace(target, fresh, config.text)
+    return { backup }
   } catch (error) {
     if (error instanceof DrainError) throw error
     const { code } = error as NodeJS.ErrnoException
@@ -83,7 +85,19 @@ export function writeEntry(config: ConfigFile, entry: Entry): boolean {
       action: 'Check who may write there; nothing was changed.',
     })
   }
-  return true
+}
+
+/** Whether an entry starts, or reaches, something else than this one does: another version, a container, a server elsewhere. */
+export function startsAnother({ entry: found }: ConfigFile, { command, args }: Entry): boolean {
+  if (!found) return false
+  const { command: old, args: oldArgs = [], url, serverUrl } = found.fields
+  return !isDeepStrictEqual([old, oldArgs, url, serverUrl], [command, args, undefined, undefined])
+}
+
+/** The permissions of a file that others than its owner may read, such as `644`. Windows tells nothing by them. */
+export function sharedMode({ target }: ConfigFile, platform: NodeJS.Platform): string | undefined {
+  const mode = statSync(target, { throwIfNoEntry: false })?.mode ?? 0
+  return platform !== 'win32' && (mode & 0o044) !== 0 ? (mode & 0o777).toString(8) : undefined
 }
 
 /** The entry as it will be: fields that a client put in (such as `disabled`) stay; those of another way to reach a server go. */
@@ -145,12 +159,20 @@ function readText(file: string): string | undefined {
   }
 }
 
-/** How it was before the first time. Beside the name that the client uses, which may be a link into some collection. */
-function keepFirst(path: string, target: string): void {
-  try {
-    copyFileSync(target, `${path}.bak`, constants.COPYFILE_EXCL)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+/**
+ * How it was before. Beside the name that the client uses, which may be a link into some collection. No copy is written over.
+ *
+ * @returns Where it is.
+ */
+function keepCopy(path: string, target: string): string {
+  for (let count = 1; ; count++) {
+    const copy = count === 1 ? `${path}.bak` : `${path}.bak.${count}`
+    try {
+      copyFileSync(target, copy, constants.COPYFILE_EXCL)
+      return copy
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
   }
 }
 

@@ -68,3 +68,17 @@ export function isShowable(name: string): boolean {
       name === 'DRAIN_KEYSTORE_PASSWORD_FILE')
   )
 }
+
+/** Values that others could spend money with, or use up a paid node. */
+export function secretsOf(env: Env): string[] {
+  return ['DRAIN_PRIVATE_KEY', 'DRAIN_RPC_URL'].filter((name) => {
+    const value = env[name]
+    return value !== undefined && (name !== 'DRAIN_RPC_URL' || mayHoldKey(value))
+  })
+}
+
+function mayHoldKey(rpcUrl: string): boolean {
+  if (!URL.canParse(rpcUrl)) return true
+  const { username, password, pathname, search } = new URL(rpcUrl)
+  return username !== '' || password !== '' || pathname !== '/' || search !== ''
+}
