@@ -146,7 +146,14 @@ export function createChannelOpener(options: {
     assertOpening(deployment, consumer, { provider, amount, duration, signer: key?.address })
     assertBalance(await getUsdcBalance(publicClient, { deployment, account }), amount, consumer)
     const byHand = wish.byHand === true
-    const deposit = { kind: 'deposit', origin, provider, amount: Usdc.format(amount), duration, byHand } as const
+    const deposit = {
+      kind: 'deposit',
+      origin,
+      provider,
+      amount: Usdc.format(amount),
+      duration,
+      byHand,
+    } as const
     await Limits.assertConfirmed(limits, deposit)
     const opening: Started = { origin, provider, amount, duration, key, turn }
     return isGasless ? openGasless(opening) : openDirectly(opening)

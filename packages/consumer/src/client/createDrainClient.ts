@@ -327,7 +327,11 @@ export function createDrainClient(options: DrainClientOptions): DrainClient {
     async openings() {
       await reload()
       const list = records.view.list('opening')
-      return [...list].map(({ origin, provider, amount }) => ({ origin, provider, deposit: Usdc.format(amount) }))
+      return [...list].map(({ origin, provider, amount }) => ({
+        origin,
+        provider,
+        deposit: Usdc.format(amount),
+      }))
     },
     close,
     async closeAll() {
