@@ -75,12 +75,14 @@ async function createPurse(settings: McpSettings, fetch: typeof globalThis.fetch
   const own = await readWalletSettings(settings)
   const { account, deployment, rpcUrl, limits, stateDir } = own
   const wallet = createWallet({ account, deployment, rpcUrl, chain: undefined, walletClient: undefined })
+  const schemes = await createSchemes(settings, own, wallet)
   const channelsOnly = new AsyncLocalStorage<true>()
   const client = createDrainClient({
     ...{ account, deployment, rpcUrl, fetch },
+    // Last: what was opened for nothing would keep others out.
     store: await openStore(stateDir),
     wires: [drainWire()],
-    schemes: await createSchemes(settings, own, wallet),
+    schemes,
     // A channel that the agent didn't ask for would be one that it doesn't close.
     limits: {
       ...limits,
