@@ -46,7 +46,7 @@ async function serve(): Promise<Served> {
 }
 
 const listed = (chainId = 31337, online = true) => ({
-  id: 'a',
+  id: `a-${chainId}`,
   name: 'A',
   apiUrl: 'https://a.example',
   chainId,
