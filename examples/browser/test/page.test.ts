@@ -88,8 +88,6 @@ describe.skipIf(!hasChromium)('the page', () => {
 
   async function openTab(): Promise<Page> {
     const tab = await browser.newPage()
-    // A loaded machine runs two tabs slowly.
-    tab.setDefaultTimeout(90_000)
     await tab.goto(site.resolvedUrls?.local[0] ?? '')
     return tab
   }
@@ -176,7 +174,7 @@ describe.skipIf(!hasChromium)('the page', () => {
     expect(await figure('kept')).toBe(Usdc.format(spent))
     expect(await usdcOf(wallet.address)).toBe(funds - spent)
     expect(wallet.prompts).toEqual(['eth_requestAccounts', 'eth_signTypedData_v4'])
-  }, 180_000)
+  })
 
   test('who declines in the wallet is told that nothing is locked, and can still open later', async () => {
     await button(/connect test wallet/i).click()

@@ -4,7 +4,7 @@ import { type ClientChannel, createDrainClient, type DrainClient, type PaymentSc
 import { createWallet, openStore, readLimits, type Settings, type Wallet } from '@drain/consumer/node'
 import { DrainError } from '@drain/core'
 import { drainWire, evmCharge } from '@drain/mpp/client'
-import { BaseError, HttpRequestError, parseAbi } from 'viem'
+import { BaseError, type Hex, HttpRequestError, parseAbi } from 'viem'
 import { readContract } from 'viem/actions'
 import { createDirectory, type Directory } from './directory/Directory.ts'
 import { createOutwardFetch } from './net/localNetwork.ts'
@@ -34,7 +34,7 @@ export type Purse = {
   /** Has a request paid from a channel, or not at all. */
   fromChannel<result>(task: () => Promise<result>): Promise<result>
   /** A channel that this machine knows. @throws {DrainError} `channel_unknown` */
-  channel(channelId: string): Promise<ClientChannel>
+  channel(channelId: Hex): Promise<ClientChannel>
 }
 
 export function createAgent(settings: McpSettings): Agent {
@@ -98,10 +98,9 @@ async function createPurse(settings: McpSettings, fetch: typeof globalThis.fetch
     inTurn: (task) => wallet.exclusively(task),
     fromChannel: (task) => channelsOnly.run(true, task),
     async channel(channelId) {
-      const wanted = channelId.toLowerCase()
-      const channel = (await client.channels()).find((one) => one.channelId.toLowerCase() === wanted)
+      const channel = (await client.channels()).find((one) => one.channelId === channelId)
       if (channel) return channel
-      throw new DrainError('channel_unknown', `This wallet has no channel ${channelId.slice(0, 80)} here.`, {
+      throw new DrainError('channel_unknown', `This wallet has no channel ${channelId} here.`, {
         action: 'See drain_channels; with recover it looks for channels of this wallet on the chain.',
       })
     },

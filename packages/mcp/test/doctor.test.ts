@@ -4,7 +4,6 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Writable } from 'node:stream'
 import { approveUsdc, createDrainClient, openChannel } from '@drain/consumer'
 import { fileStore, openStore } from '@drain/consumer/node'
 import { type LocalChain, startLocalChain } from '@drain/consumer/testing'
@@ -16,6 +15,7 @@ import type { Check } from '../src/cli/doctor/Report.ts'
 import { doctor, type Place } from '../src/cli/doctor.ts'
 import { init } from '../src/cli/init.ts'
 import { main } from '../src/cli/main.ts'
+import { collect } from './collect.ts'
 
 type Env = Record<string, string | undefined>
 
@@ -92,18 +92,6 @@ function placeEnv(): Record<string, string> {
     DRAIN_DIRECTORY_URL: directory.url,
     DRAIN_STATE_DIR: join(home, 'state'),
   }
-}
-
-function collect() {
-  const written = { stdout: '', stderr: '' }
-  const to = (name: 'stdout' | 'stderr') =>
-    new Writable({
-      write(chunk, _encoding, done) {
-        written[name] += chunk
-        done()
-      },
-    })
-  return { written, streams: { stdout: to('stdout'), stderr: to('stderr') } }
 }
 
 async function text(env: Env, options: { client?: string; json?: boolean } & Partial<Place> = {}) {

@@ -1,39 +1,9 @@
 /** Providers and directories that lie, stall, never end or talk to the agent; and what an agent is told. */
 import type { ServerResponse } from 'node:http'
 import { Usdc } from '@drain/core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type AgentWallet, type Market, type Session, startMarket } from './market.ts'
-import { listen, type Seller, sell } from './sellers.ts'
-
-let market: Market
-let wallet: AgentWallet
-let session: Session
-const sellers: Seller[] = []
-beforeAll(async () => {
-  market = await startMarket()
-  wallet = await market.wallet()
-  session = await market.connect(wallet.env)
-})
-afterAll(async () => {
-  await market?.close()
-  await Promise.all(sellers.map((seller) => seller.close()))
-})
-
-const messages = [{ role: 'user', content: 'Hello' }]
-
-async function selling(
-  ...parameters: Parameters<typeof sell> extends [unknown, ...infer rest] ? rest : never
-) {
-  const seller = await sell(market, ...parameters)
-  sellers.push(seller)
-  return seller
-}
-
-async function listening(...parameters: Parameters<typeof listen>) {
-  const seller = await listen(...parameters)
-  sellers.push(seller)
-  return seller
-}
+import { describe, expect, test } from 'vitest'
+import { completion, json, listening, market, messages, selling, session, wallet } from './inMarket.ts'
+import { listen } from './sellers.ts'
 
 /** A channel to a seller of one request for a cent. */
 async function openTo(work: (res: ServerResponse) => unknown) {
@@ -47,10 +17,6 @@ async function paidAtClose(channelId: string): Promise<bigint> {
   const { data } = await session.call('drain_cooperative_close', { channelId })
   return Usdc.parse(data.paid)
 }
-
-const completion = (content: string) =>
-  JSON.stringify({ choices: [{ message: { role: 'assistant', content } }] })
-const json = { 'Content-Type': 'application/json' }
 
 describe('a provider', () => {
   test('that is down gets no channel', async () => {

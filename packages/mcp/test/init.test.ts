@@ -14,12 +14,12 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { Writable } from 'node:stream'
 import { Keystore, loadKey, runCommand } from '@drain/keys/node'
 import { generatePrivateKey, privateKeyToAddress } from 'viem/accounts'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { init } from '../src/cli/init.ts'
 import { main } from '../src/cli/main.ts'
+import { collect } from './collect.ts'
 
 let home: string
 
@@ -33,18 +33,6 @@ afterEach(() => {
 
 type Env = Record<string, string | undefined>
 type Ran = { code: number; stdout: string; stderr: string; all: string }
-
-function collect() {
-  const written = { stdout: '', stderr: '' }
-  const to = (name: 'stdout' | 'stderr') =>
-    new Writable({
-      write(chunk, _encoding, done) {
-        written[name] += chunk
-        done()
-      },
-    })
-  return { written, streams: { stdout: to('stdout'), stderr: to('stderr') } }
-}
 
 /** As the command line runs it. */
 async function run(

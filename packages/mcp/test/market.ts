@@ -88,7 +88,8 @@ export async function startMarket(): Promise<Market> {
     const transport = new StdioClientTransport({
       command: process.execPath,
       args: nodeArguments(script),
-      env: { PATH: process.env.PATH ?? '', ...env },
+      // What the first server compiles the next ones needn't.
+      env: { PATH: process.env.PATH ?? '', NODE_COMPILE_CACHE: join(folder, 'compiled'), ...env },
       stderr: 'pipe',
     })
     transport.stderr?.on('data', (chunk) => stderr.push(String(chunk)))

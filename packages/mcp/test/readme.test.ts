@@ -1,10 +1,10 @@
 /** What the READMEs say is so. */
 import { readFileSync } from 'node:fs'
-import { Writable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { main } from '../src/cli/main.ts'
 import { readMcpSettings, readWalletSettings } from '../src/settings.ts'
 import { tools } from '../src/tools/index.ts'
+import { collect } from './collect.ts'
 
 const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8')
 const readme = read('../README.md')
@@ -15,15 +15,9 @@ function configurations(text: string) {
 }
 
 async function usage(): Promise<string> {
-  const written: string[] = []
-  const stdout = new Writable({
-    write(chunk, _encoding, done) {
-      written.push(String(chunk))
-      done()
-    },
-  })
-  await main(['--help'], { stdout, stderr: stdout })
-  return written.join('')
+  const { written, streams } = collect()
+  await main(['--help'], streams)
+  return written.stdout
 }
 
 test('every tool and every variable is in the README', async () => {

@@ -1,43 +1,30 @@
 /** Ways in which agents were made to pay the wrong one, twice, or unasked; and to lose sight of what is locked. */
 import { request, type ServerResponse } from 'node:http'
 import { Usdc } from '@drain/core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type AgentWallet, type Market, type Session, startMarket } from './market.ts'
-import { listen, type Seller, sell } from './sellers.ts'
+import { describe, expect, test } from 'vitest'
+import {
+  completion,
+  json,
+  listening,
+  market,
+  messages,
+  selling as sell,
+  session,
+  wallet,
+} from './inMarket.ts'
+import type { Session } from './market.ts'
 
-let market: Market
-let wallet: AgentWallet
-let session: Session
-const sellers: Seller[] = []
-beforeAll(async () => {
-  market = await startMarket()
-  wallet = await market.wallet()
-  session = await market.connect(wallet.env)
-})
-afterAll(async () => {
-  await market?.close()
-  await Promise.all(sellers.map((seller) => seller.close()))
-})
-
-const messages = [{ role: 'user', content: 'Hello' }]
-const json = { 'Content-Type': 'application/json' }
-const completion = (content: string) => JSON.stringify({ choices: [{ message: { content } }] })
-type Options = Parameters<typeof sell>[2]
+type Options = Parameters<typeof sell>[1]
 
 /** Sells answers for two cents each. */
-async function selling(work: (res: ServerResponse) => unknown, options: Options = {}, account = 2) {
-  const seller = market.chain.accounts[account as 2]
-  const started = await sell(market, seller, { price: '0.02', ...options }, (_req, res) => work(res))
-  sellers.push(started)
-  return started
-}
+const selling = (work: (res: ServerResponse) => unknown, options: Options = {}, account = 2) =>
+  sell(market.chain.accounts[account as 2], { price: '0.02', ...options }, (_req, res) => work(res))
 
 async function listing(providers: Record<string, unknown>[]): Promise<Session> {
   const online = providers.map((provider) => ({ status: { online: true }, ...provider }))
-  const directory = await listen((_req, res) =>
+  const directory = await listening((_req, res) =>
     res.writeHead(200, json).end(JSON.stringify({ providers: online })),
   )
-  sellers.push(directory)
   return market.connect({ ...wallet.env, DRAIN_DIRECTORY_URL: directory.url })
 }
 
@@ -104,7 +91,7 @@ describe('an answer that breaks off after it was paid', () => {
       { charges: true },
     )
     let losses = 1
-    const line = await listen((req, res) => {
+    const line = await listening((req, res) => {
       const { method, headers } = req
       const inner = request(new URL(req.url ?? '', shop.url), { method, headers }, (given) => {
         res.writeHead(given.statusCode ?? 500, given.headers)
@@ -117,7 +104,6 @@ describe('an answer that breaks off after it was paid', () => {
       })
       req.pipe(inner)
     })
-    sellers.push(line)
     const before = await wallet.usdc()
     const ask = { provider: `${line.url}/v1/chat/completions`, messages, model: 'm' }
     const refusal = await session.refusal('mpp_chat', ask)
@@ -166,11 +152,10 @@ describe('what is locked', () => {
       ask = resolve
     })
     let answer: () => void = () => {}
-    const slow = await listen((_req, res) => {
+    const slow = await listening((_req, res) => {
       answer = () => res.writeHead(200, json).end(JSON.stringify({ ...list, models: {} }))
       ask()
     })
-    sellers.push(slow)
     const stop = new AbortController()
     const opening = session.call(
       'drain_open_channel',
@@ -247,8 +232,9 @@ describe('refusals that leave nobody stuck', () => {
 
   test('a way to pay that this wallet doesn’t have is named', async () => {
     const challenge = 'Payment id="1", realm="x", method="tempo", intent="charge", request="e30"'
-    const shop = await listen((_req, res) => res.writeHead(402, { 'WWW-Authenticate': challenge }).end('{}'))
-    sellers.push(shop)
+    const shop = await listening((_req, res) =>
+      res.writeHead(402, { 'WWW-Authenticate': challenge }).end('{}'),
+    )
     const refusal = await session.refusal('mpp_chat', {
       provider: `${shop.url}/v1/chat/completions`,
       messages,

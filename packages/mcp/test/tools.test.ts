@@ -1,19 +1,13 @@
 /** What the tools do beside the usual session: single payments, files, expiry, resources, the prompt. */
 import { Feedback, Usdc } from '@drain/core'
 import { recoverTypedDataAddress } from 'viem'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type AgentWallet, type Market, type Session, startMarket } from './market.ts'
-import { type Seller, sell } from './sellers.ts'
+import { beforeAll, expect, test } from 'vitest'
+import { market, selling, session, wallet } from './inMarket.ts'
+import type { Seller } from './sellers.ts'
 
-let market: Market
-let wallet: AgentWallet
-let session: Session
 let files: Seller
 beforeAll(async () => {
-  market = await startMarket()
-  wallet = await market.wallet()
-  session = await market.connect(wallet.env)
-  files = await sell(market, market.chain.accounts[2], { price: '0.02', charges: true }, async (req, res) => {
+  files = await selling(market.chain.accounts[2], { price: '0.02', charges: true }, async (req, res) => {
     const chunks: Uint8Array[] = []
     for await (const chunk of req) chunks.push(chunk as Uint8Array)
     const body = Buffer.concat(chunks)
@@ -30,10 +24,6 @@ beforeAll(async () => {
         .writeHead(200, { 'Content-Type': 'application/json' })
         .end(JSON.stringify({ method: req.method, got: String(body) }))
   })
-})
-afterAll(async () => {
-  await market?.close()
-  await files?.close()
 })
 
 test('mpp_request pays single requests, JSON and binary, without a channel', async () => {
@@ -78,7 +68,7 @@ test('mpp_chat pays by the request, and from a channel where there is one', asyn
 })
 
 test('a channel that is used up is not followed by another one unasked', async () => {
-  const shop = await sell(market, market.chain.accounts[3], { price: '0.04' }, (_req, res) => res.end('{}'))
+  const shop = await selling(market.chain.accounts[3], { price: '0.04' }, (_req, res) => res.end('{}'))
   const { data: channel } = await session.call('drain_open_channel', { provider: shop.url, amount: '0.1' })
   const { channelId } = channel
   const ask = { channelId, messages: [{ role: 'user', content: 'hello' }] }
@@ -93,7 +83,7 @@ test('a channel that is used up is not followed by another one unasked', async (
 
 test('an expired channel: drain_chat sends to a new one, drain_close_channel brings the rest back', async () => {
   const terms = { minDuration: '5s', recommendedDuration: '6s', minDeposit: '0.01' }
-  const brief = await sell(market, market.chain.accounts[3], { terms, settle: false }, (_req, res) =>
+  const brief = await selling(market.chain.accounts[3], { terms, settle: false }, (_req, res) =>
     res.end('{}'),
   )
   const { data } = await session.call('drain_open_channel', {

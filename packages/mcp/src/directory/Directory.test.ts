@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { createDirectory, type Filter } from './Directory.ts'
 
 const url = new URL('https://market.example/api/mcp/providers')
-const [good, evil] = [`0x${'11'.repeat(20)}`, `0x${'22'.repeat(20)}`]
+const [good, evil] = [`0x${'11'.repeat(20)}`, `0x${'22'.repeat(20)}`] as const
 const filter: Filter = { onlineOnly: true, limit: 20 }
 
 const sound = {

@@ -39,7 +39,7 @@ export type Directory = {
    * What the directory calls a server: the id of the only listing of that origin, and of that address where both are known. A name
    * for reports, and nothing to pay by.
    */
-  idOf(origin: string, address: string | undefined): string | undefined
+  idOf(origin: string, address: Address | undefined): string | undefined
   /** Sends the directory a report. Its own `fetch`: the operator has named it, so it may be anywhere. */
   send(path: string, init: RequestInit): Promise<Response>
 }
@@ -128,7 +128,7 @@ export function createDirectory(options: {
   async function findByAddress(address: Address): Promise<Provider> {
     await read({ onlineOnly: false })
     const paidThere = ({ providerAddress }: Provider) =>
-      providerAddress !== undefined && isAddressEqual(providerAddress as Address, address)
+      providerAddress !== undefined && isAddressEqual(providerAddress, address)
     const found = [...listed(keptFor).values()].filter(paidThere)
     const [only] = found
     if (!only) throw unknown(address)
@@ -156,8 +156,7 @@ export function createDirectory(options: {
     },
     idOf(origin, address) {
       const isThere = ({ apiUrl, providerAddress }: Provider) =>
-        apiUrl === `${origin}/` &&
-        (!address || !providerAddress || isAddressEqual(providerAddress as Address, address as Address))
+        apiUrl === `${origin}/` && (!address || !providerAddress || isAddressEqual(providerAddress, address))
       const [only, ...others] = [...listed(namedFor).values()].filter(isThere)
       return others.length === 0 ? only?.id : undefined
     },

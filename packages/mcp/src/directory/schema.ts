@@ -1,5 +1,5 @@
 /** What a directory answers. Strangers wrote it: what isn't as it should be is left out, and everything is bounded. */
-import { isAddress } from 'viem'
+import { type Address, isAddress } from 'viem'
 import { z } from 'zod'
 import { oneLine } from '../text/untrusted.ts'
 
@@ -39,7 +39,9 @@ const providerSchema = z.object({
   name: line(100).catch(''),
   description: line(500).catch(''),
   apiUrl: httpUrl,
-  providerAddress: maybe(z.string().refine((text) => isAddress(text, { strict: false }))),
+  providerAddress: maybe(
+    z.custom<Address>((text) => typeof text === 'string' && isAddress(text, { strict: false })),
+  ),
   chainId: maybe(z.number().int().positive()),
   category: line(40).catch('other'),
   protocol: z.enum(['drain', 'mpp']).catch('drain'),

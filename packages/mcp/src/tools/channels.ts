@@ -1,6 +1,6 @@
 import { getChannel } from '@drain/consumer'
 import { ChannelNotFoundError, DrainError, UntrustedProviderError, Usdc } from '@drain/core'
-import { isAddressEqual } from 'viem'
+import { type Hex, isAddressEqual } from 'viem'
 import { z } from 'zod'
 import type { Purse } from '../createAgent.ts'
 import { readDocs, readPricing } from '../directory/pricing.ts'
@@ -88,7 +88,7 @@ function assertPaidFromChannels({ protocol, id }: Provider): void {
  * @throws {UntrustedProviderError}
  */
 function assertSame({ providerAddress: listed, id }: Provider, { providerAddress: own }: Provider): void {
-  if (!listed || !own || isAddressEqual(listed as never, own as never)) return
+  if (!listed || !own || isAddressEqual(listed, own)) return
   throw new UntrustedProviderError(
     `The directory says that ${id} is paid as ${listed}, the provider itself says ${own}.`,
     'Look for another provider.',
@@ -126,9 +126,9 @@ export const channelStatus = defineTool({
 type OnChain = Awaited<ReturnType<typeof getChannel>>
 
 /** `undefined` where it was never opened, or is closed. */
-async function readOnChain({ wallet }: Purse, id: string): Promise<OnChain | undefined> {
+async function readOnChain({ wallet }: Purse, id: Hex): Promise<OnChain | undefined> {
   try {
-    return await getChannel(wallet.publicClient, { deployment: wallet.deployment, channelId: id as never })
+    return await getChannel(wallet.publicClient, { deployment: wallet.deployment, channelId: id })
   } catch (error) {
     if (error instanceof ChannelNotFoundError) return undefined
     throw error
@@ -284,9 +284,9 @@ What expires doesn't come back by itself: call this.`,
 })
 
 /** @throws {DrainError} `no_gas_to_close`, and what `DrainClient.close` throws */
-async function close({ client, wallet }: Purse, id: string) {
+async function close({ client, wallet }: Purse, id: Hex) {
   try {
-    return await client.close(id.toLowerCase())
+    return await client.close(id)
   } catch (error) {
     if (!(error instanceof DrainError) || error.code !== 'insufficient_gas') throw error
     const { address } = wallet.account

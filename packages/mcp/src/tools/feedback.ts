@@ -37,7 +37,7 @@ Reasons for failures: quality, timeout, error, format, unavailable, or a few wor
     const purse = await agent.purse()
     const provider = await whom(given, purse, agent.directory)
     const { account, deployment, client } = purse.wallet
-    const channel = (given.channelId as Hex | undefined) ?? (await lastChannel(purse, provider))
+    const channel = given.channelId ?? (await lastChannel(purse, provider))
     const unsigned = {
       ...{ providerId: provider.id, outcome, reason: given.reason ?? '', channelId: channel },
       protocol: given.protocol ?? provider.protocol,
@@ -80,7 +80,7 @@ Reasons for failures: quality, timeout, error, format, unavailable, or a few wor
 
 /** Whom a report is about: as the directory names whoever the channel pays, at that server. */
 async function whom(
-  { providerId, channelId }: { providerId?: string | undefined; channelId?: string | undefined },
+  { providerId, channelId }: { providerId?: string | undefined; channelId?: Hex | undefined },
   purse: Purse,
   directory: Directory,
 ): Promise<Pick<Provider, 'id' | 'apiUrl' | 'protocol'>> {

@@ -1,5 +1,6 @@
 /** Shapes that several tools give. Amounts are decimal USDC as text. */
 import type { ClientChannel } from '@drain/consumer'
+import type { Hex } from 'viem'
 import { z } from 'zod'
 import type { Provider } from '../directory/schema.ts'
 import { isoDate } from '../text/plain.ts'
@@ -15,6 +16,7 @@ export const amount = z
 export const channelId = z
   .string()
   .regex(/^0x[0-9a-fA-F]{64}$/, 'a channel’s id: 0x and 64 hex digits')
+  .transform((id) => id.toLowerCase() as Hex)
   .describe('The channel’s id (0x…), from drain_open_channel or drain_channels.')
 
 export const providerName = z
