@@ -11,7 +11,8 @@ import {
 } from 'viem'
 import type { Fixture } from '../../provider/test/fixture.ts'
 import { type Authorization, authorizationTypedData, type SignedAuthorization } from '../src/authorization.ts'
-import { type ChargeContext, type ChargeInput, createCharges } from '../src/server/charges.ts'
+import type { ChargeContext } from '../src/server/chargeCashing.ts'
+import { type ChargeInput, createCharges } from '../src/server/charges.ts'
 import { tokenAbi } from '../src/server/chargeToken.ts'
 
 export const cheapGas: ChargeInput = { nativePrice: '0.000001', patienceMs: 10_000 }

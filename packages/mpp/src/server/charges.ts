@@ -2,19 +2,18 @@
  * Charges without a channel: each request is paid by an authorization of its own, which is taken before the work, and cashed after it
  * and before the first byte of the answer. The value is fixed when it is signed, so the whole quote is charged.
  */
-import { DrainError, type Headers, InvalidFormatError, Usdc } from '@drain/core'
-import {
-  type CaptureResult,
-  type ChannelState,
-  type Funds,
-  type FundsBegun,
-  type IdempotencyKey,
-  PaymentFailedError,
-  type SchemeContext,
-} from '@drain/provider'
+import { type Headers, Usdc } from '@drain/core'
+import type { ChannelState, FundsBegun, IdempotencyKey } from '@drain/provider'
 import { keccak256, stringToBytes } from 'viem'
-import { fromPayload, type SignedAuthorization, type TokenDomain, toPayload } from '../authorization.ts'
+import { fromPayload, type SignedAuthorization, type TokenDomain } from '../authorization.ts'
 import { type ChargeBudgetInput, createChargeBudget } from './chargeBudget.ts'
+import {
+  authorizationIn,
+  type ChargeCashing,
+  type ChargeContext,
+  createChargeCashing,
+} from './chargeCashing.ts'
+import { chargedOf, createChargeFunds } from './chargeFunds.ts'
 import { createChargeJudge, leastLife, notSigned } from './chargeJudge.ts'
 import { type ChargeRecord, createChargeRecords } from './chargeRecords.ts'
 import {
@@ -26,14 +25,7 @@ import {
   refusedBy,
   usedBefore,
 } from './chargeRejections.ts'
-import {
-  createChargeSettler,
-  failedForGood,
-  type Refusal,
-  type Settled,
-  tooPoor,
-  unknown,
-} from './chargeSettler.ts'
+import { createChargeSettler, type Settled, tooPoor } from './chargeSettler.ts'
 import { readTokenDomain } from './chargeToken.ts'
 
 /** Turns charges on. */
@@ -55,31 +47,6 @@ export type ChargeInput = ChargeBudgetInput & {
   contractWallets?: boolean | undefined
   /** How long a transfer is waited for, in milliseconds. Default 45,000. */
   patienceMs?: number | undefined
-}
-
-type Cashing = {
-  block: bigint
-  sent?: ChargeRecord['sent']
-  sends?: boolean
-  owner?: string
-  goesOn?: boolean
-}
-
-export type ChargeContext = Pick<
-  SchemeContext,
-  | 'deployment'
-  | 'provider'
-  | 'account'
-  | 'client'
-  | 'ledger'
-  | 'transactions'
-  | 'charges'
-  | 'secp256k1'
-  | 'metrics'
-  | 'clock'
-> & {
-  channels: Pick<SchemeContext['channels'], 'now'>
-  logger: Pick<SchemeContext['logger'], 'info' | 'warn'>
 }
 
 export type Charges = {
@@ -104,20 +71,13 @@ export type Charges = {
 
 /** How often the node is asked for what offers need, while it doesn't answer. */
 const askAgainMs = 3_000
-/** When what could not be written down after a transfer was mined is tried again, in milliseconds. */
-const writeAgainMs = [1_000, 10_000, 60_000]
 const pruneMs = 3_600_000
-/** How often it is looked what became of charges that nobody waits for any more. */
-const lookAfterMs = 5_000
-/** How often the transfer of one charge is sent: once more after one that has failed for good, since each costs its gas. */
-const mostSendings = 2
-
 /**
  * @param life How long an authorization must still be good when it is taken, in seconds.
  * @throws {InvalidAmountError | DrainError} `invalid_limit`
  */
 export function createCharges(context: ChargeContext, input: ChargeInput, life = leastLife): Charges {
-  const { deployment, client, ledger, channels, metrics, logger, clock } = context
+  const { deployment, client, ledger, channels, logger, clock } = context
   const { token, chainId } = deployment
   const { contractWallets = false } = input
   const judges = createChargeJudge({ ...context, now: channels.now, contractWallets, life })
@@ -134,19 +94,15 @@ export function createCharges(context: ChargeContext, input: ChargeInput, life =
     maxGas: input.maxGas ?? 150_000n,
     maxGasPrice: input.maxGasPrice ?? 500_000_000_000n,
     patienceMs: input.patienceMs,
-    failed: (error) => tellFailure('the chain could not be asked about a charge', error),
+    failed: (error) => cashing.tellFailure('the chain could not be asked about a charge', error),
   })
+  const cashing: ChargeCashing = createChargeCashing(context, { records, budget, settler })
+  const { cash, giveUp, note, lookLater } = cashing
+  const fundsOf = createChargeFunds(context, { records, budget, cashing })
   let domain: TokenDomain | undefined
   let reading: Promise<void> | undefined
   let preparedAt = Number.NEGATIVE_INFINITY
   let prunedAt = Number.NEGATIVE_INFINITY
-  let isLooking = false
-
-  /** Messages of others may carry the node's URL. */
-  function tellFailure(what: string, error: unknown): void {
-    const code = error instanceof DrainError ? error.code : error instanceof Error ? error.name : 'unknown'
-    logger.warn(what, { code })
-  }
 
   async function read(): Promise<void> {
     const [found] = await Promise.all([readTokenDomain(client, deployment), settler.refresh()])
@@ -197,132 +153,6 @@ export function createCharges(context: ChargeContext, input: ChargeInput, life =
       ...{ status: 'open', firstSeen: channels.now(), authorized: value, reserved: value, alarm: false },
       ...none,
     }
-  }
-
-  /** Writes what the answer doesn't depend on: what fails is tried again, while nobody waits for it. */
-  async function note(what: string, write: () => Promise<unknown>, attempt = 0): Promise<void> {
-    try {
-      await write()
-    } catch (error) {
-      tellFailure(what, error)
-      const delay = writeAgainMs[attempt]
-      if (delay !== undefined) setTimeout(() => void note(what, write, attempt + 1), delay).unref?.()
-    }
-  }
-
-  /**
-   * Cashes what work was done for, and writes down what came of it.
-   * @param ask.sent Its transfers so far, by their nonces in the journal.
-   * @param ask.sends Whether one may be sent: else it is looked for what was.
-   * @param ask.owner Who gives the answer, where that is not who did the work before.
-   * @param ask.goesOn The answer is given bit by bit.
-   */
-  async function cash(
-    authorization: SignedAuthorization,
-    { block, sent = [], sends = true, owner, goesOn = false }: Cashing,
-  ): Promise<(Settled & { isFirst: boolean | undefined }) | (RefusedCharge & Pick<Refusal, 'failure'>)> {
-    const count = sent.length
-    const settled = await settler.settle(
-      authorization,
-      block,
-      sends
-        ? {
-            sent,
-            claim: (before) => claim(authorization, count, before),
-            wrote: (nonce) =>
-              note('that a charge was sent is not written down', () =>
-                records.wrote(authorization, count, nonce),
-              ),
-          }
-        : undefined,
-    )
-    const { from, value } = authorization
-    if (settled.ok) {
-      const { txHash } = settled
-      // Before anything is given for it. But it is paid: whatever fails here, the answer is given.
-      await note('that a charge is answered is not written down', () =>
-        context.charges.give(authorization, txHash),
-      )
-      let isFirst: boolean | undefined
-      await note('that a charge is settled is not written down', async () => {
-        isFirst = await records.settle(authorization, txHash, { owner, goesOn })
-      })
-      await note('a settled charge was not counted', () => budget.end(authorization, 'settled'))
-      // Others may have waited for the same.
-      if (isFirst !== false) {
-        metrics.charges('settled', value)
-        logger.info('charged', { from, amount: Usdc.display(value), txHash })
-      }
-      return { ...settled, isFirst }
-    }
-    const { failure } = settled
-    logger.warn('a charge was not settled', { from, failure })
-    const over = isOver(settled)
-    // One that ends before a transfer of it was mined has waited for the provider, not for the payer.
-    const isUntried = failure === 'expired' || failure === 'unsent'
-    const isBlamed = isUntried ? await settler.hasFailed(sent) : over || failure === 'reverted'
-    if (isBlamed) await countFailure(authorization)
-    else if (over) await giveUp(authorization)
-    else metrics.charges('pending')
-    if (over) await records.fail(authorization)
-    return { ...refusedBy(settled), failure }
-  }
-
-  function countFailure(charge: Pick<SignedAuthorization, 'from' | 'nonce'>): Promise<void> {
-    return note('a failed charge was not counted', async () => {
-      if (await budget.end(charge, 'failed')) metrics.charges('failed')
-    })
-  }
-
-  function giveUp(charge: Pick<SignedAuthorization, 'from' | 'nonce'>): Promise<void> {
-    return note('a place was not given back', async () => {
-      if (await budget.end(charge, 'released')) metrics.charges('released')
-    })
-  }
-
-  /**
-   * Takes the right to send a transfer. Where one before has failed for good, though the token would still take it, this one may fail
-   * too, at the payer's expense.
-   */
-  async function claim(
-    authorization: SignedAuthorization,
-    count: number,
-    { tried, hasFailed }: { tried: number; hasFailed: boolean },
-  ): Promise<Refusal | undefined> {
-    if (tried >= mostSendings) return failedForGood
-    if (!(await records.claim(authorization, count))) return unknown
-    if (!hasFailed) return undefined
-    await countFailure(authorization)
-    return (await budget.enterAgain(authorization)) ? undefined : failedForGood
-  }
-
-  /** Whether there are still charges that nothing was given for. */
-  async function lookAfter(): Promise<boolean> {
-    let isLeft = false
-    for await (const charge of context.charges.unanswered()) {
-      isLeft = true
-      const record = await records.get(charge)
-      if (record?.state !== 'sending' || !(await settler.hasFailed(record.sent ?? []))) continue
-      // Somebody else's may have paid.
-      const looked = await settler.settle(authorizationIn(record), BigInt(record.block), undefined)
-      if (!looked.ok && looked.failure !== 'pending') await countFailure(charge)
-    }
-    return isLeft
-  }
-
-  /** A transfer may fail when nobody waits for it any more. */
-  function lookLater(): void {
-    if (isLooking) return
-    isLooking = true
-    const timer = setTimeout(async () => {
-      isLooking = false
-      try {
-        if (await lookAfter()) lookLater()
-      } catch (error) {
-        tellFailure('charges could not be looked after', error)
-      }
-    }, lookAfterMs)
-    timer.unref?.()
   }
 
   /** What a record says to a request that comes with its authorization, or under its key. `undefined`: it is in nobody's way. */
@@ -379,7 +209,9 @@ export function createCharges(context: ChargeContext, input: ChargeInput, life =
       if (!cashed.isFirst) return inFlight
       onSettled(cashed)
       const leave = () => {}
-      return { ok: true, funds: fundsOf(authorization, { owner, block, leave, onSettled, isPaid: true }) }
+      const account = accountOf(authorization)
+      const funds = fundsOf({ authorization, account, owner, block, leave, onSettled, isPaid: true })
+      return { ok: true, funds }
     }
     if (cashed.failure !== 'unsent') return isOver(cashed) ? undefined : cashed
     if (!(await records.revoke(authorization, sent.length))) return inFlight
@@ -430,96 +262,14 @@ export function createCharges(context: ChargeContext, input: ChargeInput, life =
       prune()
       lookLater()
       isTaken = true
-      return { ok: true, funds: fundsOf(authorization, { owner, block, leave: place.leave, onSettled }) }
+      const { leave } = place
+      const account = accountOf(authorization)
+      return { ok: true, funds: fundsOf({ authorization, account, owner, block, leave, onSettled }) }
     } catch (error) {
       await note('a place was not given back', () => budget.end(authorization, 'released'))
       throw error
     } finally {
       if (!isTaken) place.leave()
-    }
-  }
-
-  function fundsOf(
-    authorization: SignedAuthorization,
-    taken: {
-      owner: string
-      block: bigint
-      leave: () => void
-      onSettled: (settled: Settled) => void
-      isPaid?: boolean
-    },
-  ): Funds {
-    const { owner, block, leave, onSettled, isPaid = false } = taken
-    const { from, value } = authorization
-    const account = accountOf(authorization)
-    const charged = chargedOf(account)
-    const released: ChannelState = { ...account, reserved: 0n }
-    let state: 'taken' | 'settled' | 'ended' = isPaid ? 'settled' : 'taken'
-
-    /** Nothing is sent for it: its payer may have another at work. Whoever has taken it over holds the place from then on. */
-    function giveBack(): Promise<void> {
-      return note('a place was not given back', async () => {
-        await records.release(authorization, owner)
-        if (!(await records.get(authorization))) await budget.end(authorization, 'released')
-      })
-    }
-
-    async function beginSending(outcome: Uint8Array | undefined): Promise<void> {
-      const payload = JSON.stringify(toPayload(authorization))
-      try {
-        await context.charges.expect({ ...authorization, block })
-        if (!(await records.beginSending(authorization, owner, payload, outcome)))
-          throw new PaymentFailedError(usedBefore.rejection)
-      } catch (error) {
-        await giveBack()
-        throw error
-      }
-    }
-
-    async function settle(outcome: Uint8Array | undefined, goesOn: boolean): Promise<void> {
-      await beginSending(outcome)
-      const cashed = await cash(authorization, { block, goesOn }).catch((error) => {
-        // The store failed, and the transfer may be mined: nobody may say that it isn't.
-        tellFailure('whether a charge was settled is not written down', error)
-        return refusedBy(unknown)
-      })
-      if (!cashed.ok) {
-        await note('a charge is kept from its retries', () => records.leave(authorization, owner))
-        throw new PaymentFailedError(cashed.rejection)
-      }
-      state = 'settled'
-      onSettled(cashed)
-    }
-
-    async function capture(
-      cost: bigint,
-      { final = true, outcome }: { final?: boolean; outcome?: Uint8Array | undefined },
-    ): Promise<CaptureResult> {
-      if (state === 'ended') return { ok: false, code: 'reservation_ended', state: account }
-      if (state === 'taken' && cost > 0n) {
-        // Whatever comes of it: it is not tried twice.
-        state = 'ended'
-        await settle(outcome, !final).finally(leave)
-      } else if (state === 'settled' && final) {
-        await note('the answer to a charge is not kept', () => records.finish(authorization, outcome))
-      } else if (state === 'taken' && final) {
-        state = 'ended'
-        await giveBack().finally(leave)
-        metrics.charges('released')
-        return { ok: true, captured: 0n, held: 0n, state: released }
-      }
-      if (!final) return { ok: true, captured: cost, held: value - cost, state: account }
-      state = 'ended'
-      return { ok: true, captured: value, held: 0n, state: charged }
-    }
-
-    return {
-      account,
-      consumer: from,
-      takesWhole: true,
-      capture,
-      // What is paid is worked for to its end.
-      renew: async () => (await records.renew(authorization, owner)) || state !== 'taken',
     }
   }
 
@@ -543,13 +293,4 @@ export function createCharges(context: ChargeContext, input: ChargeInput, life =
     },
     begin,
   }
-}
-
-function chargedOf(account: ChannelState): ChannelState {
-  return { ...account, reserved: 0n, charged: account.deposit, requests: 1n }
-}
-
-function authorizationIn({ payload }: ChargeRecord): SignedAuthorization {
-  if (payload === undefined) throw new InvalidFormatError('charge record', 'it has no authorization')
-  return fromPayload(JSON.parse(payload))
 }
