@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
@@ -47,6 +48,8 @@ const project = (folder: string, name: string) => ({
 
 export default defineConfig({
   test: {
+    // Most of them wait: for a chain, a database, another process.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
       ...['packages', 'examples'].flatMap((parent) =>
         readdirSync(root(parent), { withFileTypes: true })

@@ -35,7 +35,7 @@ const commands: [name: string, command: string, ...args: string[]][] = [
 const results: Counts[] = []
 function report(name: string, ok: boolean): void {
   console.log(`${ok ? 'ok     ' : 'FAILED '} ${name}`)
-  results.push(ok ? { ...none, passed: 1 } : { ...none, failed: 1 })
+  results.push(ok ? { ...none, passed: 1 } : { ...none, failed: 1, failures: [name] })
 }
 
 for (const [name, command, ...args] of commands) {
@@ -48,7 +48,8 @@ const { status, output } = await stream('node', ['examples/demo/src/index.ts', '
 report('the demo ends well', status === 0 && isBalanced(output.trim().split('\n').at(-1) ?? ''))
 
 console.log('--- demo of an agent')
-const session = await stream('node', ['examples/demo/src/agent.ts', '--json'])
+const session = await stream('node', ['examples/demo/src/agent.ts', '--json'], { quiet: true })
+if (session.status !== 0) console.log(session.output)
 report('the demo of an agent ends well', session.status === 0)
 
 finish('check', results)

@@ -2,15 +2,25 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 
-export type Counts = { passed: number; failed: number; skipped: number }
+export type Counts = {
+  passed: number
+  failed: number
+  skipped: number
+  /** What failed, a line or more each. */
+  failures: readonly string[]
+}
 
-export const none: Counts = { passed: 0, failed: 0, skipped: 0 }
+export const none: Counts = { passed: 0, failed: 0, skipped: 0, failures: [] }
 
 /** The repository. */
 export const root = new URL('../', import.meta.url)
 
-/** Runs a command in the repository, showing and keeping what it prints. */
-export function stream(command: string, args: string[]): Promise<{ status: number; output: string }> {
+/** Runs a command in the repository, keeping what it prints, and showing it unless it is to be `quiet`. */
+export function stream(
+  command: string,
+  args: string[],
+  { quiet = false }: { quiet?: boolean } = {},
+): Promise<{ status: number; output: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
     let output = ''
@@ -20,7 +30,7 @@ export function stream(command: string, args: string[]): Promise<{ status: numbe
     ] as const) {
       source.on('data', (chunk: Buffer) => {
         output += chunk
-        target.write(chunk)
+        if (!quiet) target.write(chunk)
       })
     }
     child.on('error', reject)
@@ -28,18 +38,20 @@ export function stream(command: string, args: string[]): Promise<{ status: numbe
   })
 }
 
-/** Adds up, writes `.reports/<name>.json`, prints the closing line, and sets the exit code. */
+/** Adds up, writes `.reports/<name>.json`, prints what failed and the closing line, and sets the exit code. */
 export function finish(name: string, all: Counts[]): void {
   const sum = all.reduce(
     (total, one) => ({
       passed: total.passed + one.passed,
       failed: total.failed + one.failed,
       skipped: total.skipped + one.skipped,
+      failures: [...total.failures, ...one.failures],
     }),
     none,
   )
   mkdirSync(new URL('.reports/', root), { recursive: true })
   writeFileSync(new URL(`.reports/${name}.json`, root), JSON.stringify(sum))
+  for (const failure of sum.failures) console.log(`FAILED ${failure}`)
   console.log(
     `${sum.passed} passed, ${sum.failed} failed${sum.skipped > 0 ? `, ${sum.skipped} skipped` : ''}`,
   )
