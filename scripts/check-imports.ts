@@ -1,5 +1,5 @@
 /**
- * Imports point one way: `core ← keys ← consumer, provider ← mpp ← sdk`, `mcp → consumer, mpp`, and nothing imports an example. The core does no I/O and
+ * Imports point one way: `core ← keys ← consumer, provider ← mpp ← sdk`, `mcp → consumer, mpp`, `directory → core`, and nothing imports an example. The core does no I/O and
  * has no clock.
  */
 import { globSync, readFileSync } from 'node:fs'
@@ -11,6 +11,7 @@ const mayImport: Record<string, readonly string[]> = {
   provider: ['@drain/core', '@drain/keys'],
   mpp: ['@drain/core', '@drain/consumer', '@drain/provider'],
   mcp: ['@drain/core', '@drain/keys', '@drain/consumer', '@drain/mpp'],
+  directory: ['@drain/core'],
   sdk: ['@drain/core', '@drain/keys', '@drain/consumer', '@drain/provider'],
 }
 

@@ -1,19 +1,7 @@
-/** All providers of this folder, and a directory that lists them. */
-import { join } from 'node:path'
-import { Pricing } from '@drain-protocol/sdk'
-import { sqliteLedger } from '@drain-protocol/sdk/sqlite'
-import type { LocalAccount } from 'viem'
-import { startCompression } from './compression.ts'
+/** All providers of this folder, and a static directory that lists them. */
 import { type Directory, startDirectory } from './directory.ts'
-import { startExampleUpstream } from './exampleUpstream.ts'
-import { startJobs } from './jobs.ts'
 import type { Listed } from './listing.ts'
-import { startLlmProxy } from './llmProxy.ts'
-import type { ProviderOptions, RunningProvider } from './provider.ts'
-import { startSandbox } from './sandbox.ts'
-import { startSimulation } from './simulation.ts'
-import { startTextTools } from './textTools.ts'
-import { startUpstreamModels } from './upstreamModels.ts'
+import { startProviders } from './startProviders.ts'
 
 export type RunningKit = {
   /** As the directory was told of them. */
@@ -22,66 +10,20 @@ export type RunningKit = {
   close(): Promise<void>
 }
 
-/**
- * Starts one after the other, each on an account of its own, with a ledger in `folder`. `port` is the directory's; those behind it
- * are the providers'. 0 takes free ones.
- *
- * @param accounts At least seven, with gas.
- */
+/** Starts the providers behind `port`, and the directory on it. 0 takes free ones. */
 export async function startAll({
-  accounts,
-  folder,
   port,
-  ...chain
-}: Omit<ProviderOptions, 'account' | 'ledger' | 'port'> & {
-  accounts: readonly LocalAccount[]
-  folder: string
-  port: number
-}): Promise<RunningKit> {
-  const upstreamServer = await startExampleUpstream()
-  const upstream = { baseUrl: upstreamServer.baseUrl, apiKey: 'none' }
-  const parrot = Pricing.perToken({ inputPer1k: '0.001', outputPer1k: '0.002', defaultMaxTokens: 256 })
-  const prices = new Map([['parrot-small', parrot]])
-
-  type Kind = Omit<Listed, 'url'> & { id: string; start(options: ProviderOptions): Promise<RunningProvider> }
-  const kinds: Kind[] = [
-    {
-      ...{ id: 'llm-proxy', category: 'llm', description: 'A language model' },
-      start: (options) => startLlmProxy({ ...options, upstream, prices }),
-    },
-    {
-      id: 'text-tools',
-      category: 'data',
-      description: 'Counts words, converts units',
-      start: startTextTools,
-    },
-    { id: 'jobs', category: 'data', description: 'Counts primes, in jobs', start: startJobs },
-    { id: 'compression', category: 'data', description: 'Compresses files', start: startCompression },
-    { id: 'simulation', category: 'data', description: 'Random walks, by time', start: startSimulation },
-    {
-      ...{ id: 'upstream-models', category: 'llm', description: 'All models of an upstream' },
-      start: (options) => startUpstreamModels({ ...options, upstream }),
-    },
-    { id: 'sandbox', category: 'code', description: 'Runs JavaScript safely', start: startSandbox },
-  ]
-
-  const running: { close(): Promise<void> }[] = [upstreamServer]
-  const close = async () => {
-    await Promise.all(running.splice(0).map((one) => one.close()))
-  }
+  ...options
+}: Parameters<typeof startProviders>[0]): Promise<RunningKit> {
+  const { providers, close } = await startProviders({ ...options, port: port && port + 1 })
   try {
-    const providers: Listed[] = []
-    for (const [index, { start, ...listed }] of kinds.entries()) {
-      const account = accounts[index]
-      if (!account) throw new Error(`There are ${accounts.length} accounts for ${kinds.length} providers.`)
-      const ledger = sqliteLedger(join(folder, `${listed.id}.db`))
-      const provider = await start({ ...chain, account, ledger, port: port && port + 1 + index })
-      running.push(provider)
-      providers.push({ ...listed, url: provider.url })
-    }
     const directory = await startDirectory({ providers, port })
-    running.push(directory)
-    return { providers, directory, close }
+    return {
+      ...{ providers, directory },
+      async close() {
+        await Promise.all([directory.close(), close()])
+      },
+    }
   } catch (error) {
     await close()
     throw error

@@ -1,0 +1,59 @@
+/** Puts what probers found into a provider's record: its health, and the part of its score that comes from it. */
+import type { Offer, ProviderRecord, Status } from '../Provider.ts'
+import type { Rooms } from '../Rooms.ts'
+import { computeScore } from '../score/computeScore.ts'
+import { healthOf } from './healthOf.ts'
+import { readProbers } from './readProbers.ts'
+
+/** What the own prober learnt beside the outcome. */
+export type Finding = {
+  /** For its owner, where something is wrong. */
+  problem?: string | undefined
+  /** What its server says now, from a correct answer. */
+  offer?: Offer | undefined
+  nextProbeAt?: number | undefined
+}
+
+/** Whose reports are believed, lower case. */
+export function believedProbers({ settings }: Pick<Rooms, 'settings'>): string[] {
+  const { prober, probers } = settings
+  return [...new Set([...(prober ? [prober.address] : []), ...probers].map((one) => one.toLowerCase()))]
+}
+
+/** `undefined` where there is no such provider. */
+export async function updateHealth(
+  rooms: Rooms,
+  id: string,
+  { problem, offer, nextProbeAt }: Finding = {},
+): Promise<ProviderRecord | undefined> {
+  const { database, providers, settings } = rooms
+  const { probeEveryMs } = settings
+  const now = rooms.now()
+  const found = await readProbers(database, { ids: [id], probers: believedProbers(rooms), now })
+  const probers = found.get(id) ?? []
+  let before: Status | undefined
+  const changed = await providers.update(id, (record) => {
+    before = record.health.status
+    const { praised, blamed } = record.scoreParts
+    const health = healthOf(probers, {
+      now,
+      probeEveryMs,
+      before: record.health,
+      ...(problem !== undefined && { problem }),
+    })
+    return {
+      health,
+      ...computeScore({ probers, praised: BigInt(praised), blamed: BigInt(blamed) }),
+      // Its owner may have moved it elsewhere while it was asked.
+      ...(offer && offer.providerAddress === record.offer.providerAddress && { offer }),
+      ...(nextProbeAt !== undefined && { nextProbeAt }),
+    }
+  })
+  if (changed && changed.health.status !== before) {
+    await database.run(
+      'INSERT INTO status_changes (provider_id, at, status, reason) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING',
+      ...[id, now, changed.health.status, changed.health.problem],
+    )
+  }
+  return changed
+}

@@ -1,0 +1,90 @@
+import { describe, expect, test } from 'vitest'
+import { addressScope } from './addressScope.ts'
+
+describe('public', () => {
+  test.each([
+    '1.1.1.1',
+    '8.8.8.8',
+    '9.255.255.255',
+    '11.0.0.0',
+    '100.63.255.255',
+    '100.128.0.0',
+    '172.15.255.255',
+    '172.32.0.0',
+    '192.167.255.255',
+    '192.169.0.0',
+    '198.17.255.255',
+    '198.20.0.0',
+    '223.255.255.255',
+    '2606:4700:4700::1111',
+    '2a00:1450:4001:80b::200e',
+    '2001:4860:4860::8888',
+    '2003::1',
+  ])('%s', (address) => expect(addressScope(address)).toBe('public'))
+})
+
+describe('loopback', () => {
+  test.each(['127.0.0.1', '127.0.0.5', '127.255.255.254', '::1'])('%s', (address) =>
+    expect(addressScope(address)).toBe('loopback'),
+  )
+})
+
+describe('inside', () => {
+  test.each([
+    ['this network', '0.0.0.0'],
+    ['this network', '0.1.2.3'],
+    ['private', '10.0.0.1'],
+    ['private', '172.16.0.1'],
+    ['private', '172.31.255.255'],
+    ['private', '192.168.1.1'],
+    ['between providers', '100.64.0.1'],
+    ['between providers', '100.127.255.255'],
+    ['metadata', '169.254.169.254'],
+    ['metadata', '100.100.100.200'],
+    ['metadata', '168.63.129.16'],
+    ['metadata', '192.0.0.192'],
+    ['metadata', 'fd00:ec2::254'],
+    ['benchmarks', '198.18.0.1'],
+    ['benchmarks', '198.19.255.255'],
+    ['documentation', '192.0.2.1'],
+    ['documentation', '198.51.100.1'],
+    ['documentation', '203.0.113.1'],
+    ['documentation', '2001:db8::1'],
+    ['documentation', '3fff::1'],
+    ['6to4 relays', '192.88.99.1'],
+    ['multicast', '224.0.0.1'],
+    ['multicast', 'ff02::1'],
+    ['reserved', '240.0.0.1'],
+    ['broadcast', '255.255.255.255'],
+    ['unspecified', '::'],
+    ['unique local', 'fc00::1'],
+    ['link-local', 'fe80::1'],
+    ['link-local with a zone', 'fe80::1%eth0'],
+    ['a zone', '2606:4700::1%eth0'],
+    ['site-local', 'fec0::1'],
+    ['mapped private', '::ffff:10.0.0.1'],
+    ['mapped loopback', '::ffff:127.0.0.1'],
+    ['mapped loopback in hex', '::ffff:7f00:1'],
+    ['mapped metadata', '::ffff:a9fe:a9fe'],
+    ['mapped public', '::ffff:8.8.8.8'],
+    ['compatible', '::127.0.0.1'],
+    ['compatible', '::8.8.8.8'],
+    ['translated', '64:ff9b::a00:1'],
+    ['translated', '64:ff9b::8.8.8.8'],
+    ['translated locally', '64:ff9b:1::1'],
+    ['IPv4 translated', '::ffff:0:127.0.0.1'],
+    ['6to4', '2002:7f00:1::'],
+    ['6to4', '2002:a9fe:a9fe::'],
+    ['Teredo', '2001:0:4136:e378:8000:63bf:3fff:fdd2'],
+    ['ORCHID', '2001:20::1'],
+    ['discarded', '100::1'],
+    ['not assigned', '4000::1'],
+    ['segment routing', '5f00::1'],
+    ['loopback, unusually written', '0:0:0:0:0:0:0:1'],
+    ['no address', 'localhost'],
+    ['no address', ''],
+    ['octal', '0177.0.0.1'],
+    ['decimal', '2130706433'],
+    ['with a space', ' 8.8.8.8'],
+  ])('%s: %s', (_, address) => expect(addressScope(address)).toBe('inside'))
+})
