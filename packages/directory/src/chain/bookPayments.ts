@@ -1,6 +1,7 @@
 /** What events mean for the table of payments: who has paid whom, and how much. In one transaction with the cursor. */
-import type { Sql } from '../store/Database.ts'
+
 import { touchReportedBy } from '../score/rescore.ts'
+import type { Sql } from '../store/Database.ts'
 import type { ChannelEvent } from './readEvents.ts'
 
 /** As much as the column holds; USDC has never had a millionth of it. */

@@ -58,7 +58,10 @@ export function channelRoutes(rooms: Rooms): Route[] {
       async handle({ query: { channelId, chainId } }) {
         const found = await channelStatus(channelId, chainId)
         if (found) return found
-        throw notFound('channel with this id', 'An open shows once its transaction is mined; check chain and id.')
+        throw notFound(
+          'channel with this id',
+          'An open shows once its transaction is mined; check chain and id.',
+        )
       },
     }),
   ]

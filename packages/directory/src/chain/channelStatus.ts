@@ -96,7 +96,10 @@ export function createChannelStatus({
     }
   }
 
-  async function read({ deployment, client }: ChainClient, channelId: Hex): Promise<ChannelStatus | undefined> {
+  async function read(
+    { deployment, client }: ChainClient,
+    channelId: Hex,
+  ): Promise<ChannelStatus | undefined> {
     const { chainId, contract } = deployment
     const [channel, block] = await Promise.all([
       client.readContract({

@@ -11,6 +11,9 @@ const patienceMs = 10_000
 export function createChainClients(chains: readonly ChainSettings[]): ChainClient[] {
   return chains.map(({ deployment, rpcUrl }) => ({
     deployment,
-    client: createPublicClient({ transport: http(rpcUrl, { timeout: patienceMs, retryCount: 1 }), cacheTime: 0 }),
+    client: createPublicClient({
+      transport: http(rpcUrl, { timeout: patienceMs, retryCount: 1 }),
+      cacheTime: 0,
+    }),
   }))
 }

@@ -1,6 +1,6 @@
 /** The contract's events, of all channels. */
 import { drainChannelAbi } from '@drain/core'
-import { type AbiEvent, type Address, getAbiItem, type Hex } from 'viem'
+import { type Address, getAbiItem, type Hex } from 'viem'
 import type { ChainClient } from './clients.ts'
 
 /** Addresses and ids are lower case, amounts base units. All deployments, also the older ones, emit these. */
@@ -12,9 +12,12 @@ export type ChannelEvent = { channelId: Hex; block: bigint } & (
   | { kind: 'closed'; consumer: string; refund: bigint }
 )
 
-const event = <const name extends 'ChannelOpened' | 'ChannelClaimed' | 'ChannelClosed'>(name: name) =>
-  getAbiItem({ abi: drainChannelAbi, name })
-const events = [event('ChannelOpened'), event('ChannelClaimed'), event('ChannelClosed')] as const satisfies AbiEvent[]
+const abi = drainChannelAbi
+const events = [
+  getAbiItem({ abi, name: 'ChannelOpened' }),
+  getAbiItem({ abi, name: 'ChannelClaimed' }),
+  getAbiItem({ abi, name: 'ChannelClosed' }),
+] as const
 
 /**
  * Those of the blocks `from` to `to`, in their order.

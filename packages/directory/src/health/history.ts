@@ -1,6 +1,7 @@
 /** A provider's last 30 days, for charts. */
 import type { Status } from '../Provider.ts'
 import type { Sql } from '../store/Database.ts'
+import { groupBy } from './groupBy.ts'
 import { median, medianKnown, percentile } from './median.ts'
 import { slots } from './readProbers.ts'
 import { hourMs, hourOf } from './recordProbe.ts'
@@ -41,7 +42,7 @@ export async function readHistory(
            WHERE provider_id = $1 AND hour > $2 AND prober IN (${slots(probers.length, 2)}) ORDER BY hour`,
           ...[providerId, hourOf(now - days * 24 * hourMs), ...probers],
         )
-  const byHour = Map.groupBy(rows, ({ hour }) => hour)
+  const byHour = groupBy(rows, ({ hour }) => hour)
   const changes = await sql.all<History['changes'][number]>(
     'SELECT at, status, reason FROM status_changes WHERE provider_id = $1 ORDER BY at DESC LIMIT $2',
     ...[providerId, mostChanges],

@@ -1,5 +1,6 @@
 /** What each prober has found of a provider lately. */
 import type { Sql } from '../store/Database.ts'
+import { groupBy } from './groupBy.ts'
 import { median } from './median.ts'
 import { hourMs, hourOf } from './recordProbe.ts'
 
@@ -51,13 +52,7 @@ export async function readProbers(
     since(30),
     since(7),
   )
-  const days = new Map<string, Row[]>()
-  for (const row of hours) {
-    const key = keyOf(row)
-    const rows = days.get(key)
-    if (rows) rows.push(row)
-    else days.set(key, [row])
-  }
+  const days = groupBy(hours, keyOf)
   for (const row of months) {
     const day = days.get(keyOf(row))
     if (!day) continue

@@ -39,7 +39,10 @@ export function startProber(
   const { providers, settings, database, log } = rooms
   const account = settings.prober
   const running = new Set<Promise<void>>()
-  const ended = Promise.withResolvers<'stopped'>()
+  let end = (_: 'stopped') => {}
+  const ended = new Promise<'stopped'>((resolve) => {
+    end = resolve
+  })
   let isStopped = account === undefined
   let prunedAt = Number.NEGATIVE_INFINITY
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -60,7 +63,7 @@ export function startProber(
 
   async function probeOne(record: ProviderRecord): Promise<void> {
     const patience = timeout(patienceMs)
-    const result = await Promise.race([ask(record), patience.over, ended.promise]).finally(patience.cancel)
+    const result = await Promise.race([ask(record), patience.over, ended]).finally(patience.cancel)
     if (result === 'stopped' || !account) return
     const { reached, correct, latencyMs, offer, docs, problem } = judge(record, result)
     const found = { providerId: record.id, reached, correct, latencyMs, at: rooms.now() }
@@ -101,7 +104,7 @@ export function startProber(
     async stop() {
       isStopped = true
       clearTimeout(timer)
-      ended.resolve('stopped')
+      end('stopped')
       await Promise.all(running)
     },
   }

@@ -2,13 +2,14 @@
 import type { HttpBindings } from '@hono/node-server'
 import { Hono } from 'hono'
 import type { Logger } from 'pino'
-import { z } from 'zod'
 import type { Operators } from '../operators/createOperators.ts'
-import { invalid, Problem } from '../problem.ts'
+import { Problem } from '../problem.ts'
 import { networkOf } from './networkOf.ts'
 import type { RateLimit } from './RateLimit.ts'
 import type { Route } from './Route.ts'
+import { read } from './read.ts'
 import { readJson } from './readJson.ts'
+import { readQuery } from './readQuery.ts'
 
 const longestBody = 65_536
 
@@ -47,9 +48,9 @@ export function createApi({
         if (route.access === 'operator' && !(await caller.operator())) throw notOperator()
         const sent = route.body ? await readJson(request, route.longest ?? longestBody) : {}
         const answer = await route.handle({
-          params: read(route.params, req.param(), 'path') as undefined,
-          query: readQuery(route.query, req.url) as undefined,
-          body: read(route.body, sent, 'body') as undefined,
+          params: (route.params && read(route.params, req.param(), 'path')) as undefined,
+          query: readQuery(route.query, new URL(req.url).search) as undefined,
+          body: (route.body && read(route.body, sent, 'body')) as undefined,
           sent,
           request,
           caller,
@@ -94,31 +95,3 @@ const notOperator = () =>
     action: 'Send the operator’s token as Authorization: Bearer, or sign in on /desk.',
     headers: { 'WWW-Authenticate': 'Bearer' },
   })
-
-function readQuery(schema: z.ZodType | undefined, url: string): unknown {
-  const { searchParams } = new URL(url)
-  const given: Record<string, string> = {}
-  for (const [name, value] of searchParams) {
-    if (Object.hasOwn(given, name))
-      throw invalid(`The parameter ${JSON.stringify(name.slice(0, 50))} is there twice.`)
-    given[name] = value
-  }
-  return read(schema ?? z.strictObject({}), given, 'query')
-}
-
-/** @throws {Problem} 400 that names every field and what is wrong with it. */
-export function read(schema: z.ZodType | undefined, value: unknown, where: string): unknown {
-  if (!schema) return undefined
-  const { success, data, error } = schema.safeParse(value)
-  if (success) return data
-  const fields = error.issues.slice(0, 20).map((issue) => ({
-    field: issue.path.map(String).join('.').slice(0, 100),
-    problem: issue.message.slice(0, 300),
-  }))
-  const [first] = fields
-  const message = `The ${where} is not as it should be: ${first?.field ? `${first.field}: ` : ''}${first?.problem}.`
-  throw new Problem(400, 'invalid_request', message.replace(/\.\.$/, '.'), {
-    action: 'See /api/openapi.json for what is expected.',
-    details: { fields },
-  })
-}

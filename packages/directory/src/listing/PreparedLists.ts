@@ -1,8 +1,7 @@
 /** Answers of the list, ready to be sent: who asks what another asked a moment ago gets the same bytes. */
 import { createHash } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
-import { read } from '../http/createApi.ts'
-import { invalid } from '../problem.ts'
+import { readQuery } from '../http/readQuery.ts'
 import { filterOf, type ListQuery, listQuery, writeCursor } from './listQuery.ts'
 import type { Snapshot } from './Snapshot.ts'
 import { listingText } from './toListing.ts'
@@ -31,23 +30,17 @@ export function createPreparedLists(snapshot: Snapshot, now: () => number): Prep
     get(search) {
       const known = kept.get(search)
       if (known && (known.revision === snapshot.revision || now() - known.madeAt < keptMs)) return known
-      const made = { ...prepare(parse(search), search, snapshot), revision: snapshot.revision, madeAt: now() }
+      const made = {
+        ...prepare(readQuery(listQuery, search), search, snapshot),
+        revision: snapshot.revision,
+        madeAt: now(),
+      }
       kept.delete(search)
       kept.set(search, made)
       if (kept.size > mostKept) kept.delete(kept.keys().next().value as string)
       return made
     },
   }
-}
-
-function parse(search: string): ListQuery {
-  const given: Record<string, string> = {}
-  for (const [name, value] of new URLSearchParams(search)) {
-    if (Object.hasOwn(given, name))
-      throw invalid(`The parameter ${JSON.stringify(name.slice(0, 50))} is there twice.`)
-    given[name] = value
-  }
-  return read(listQuery, given, 'query') as ListQuery
 }
 
 function prepare(query: ListQuery, search: string, snapshot: Snapshot): PreparedList {

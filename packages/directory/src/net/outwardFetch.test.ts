@@ -153,7 +153,7 @@ describe('names', () => {
     const resolve = () => new Promise<never>(() => {})
     const outward = createOutwardFetch({ allowLoopback: false, resolve, lookupTimeoutMs: 50 })
     expect(await codeOf(outward('https://slow.example/', patient))).toBe('timeout')
-    const hurried = createOutwardFetch({ allowLoopback: false, resolve })
+    const hurried = createOutwardFetch({ allowLoopback: false, resolve, lookupTimeoutMs: 600_000 })
     expect(await codeOf(hurried('https://slow.example/', { ...patient, timeoutMs: 50 }))).toBe('timeout')
   })
 })

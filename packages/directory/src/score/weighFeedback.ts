@@ -6,6 +6,8 @@
  * two hosts that strangers share would make one owner of all of them, and their customers' praise would count no more.
  */
 
+import { groupBy } from '../health/groupBy.ts'
+
 /** A provider, as far as it matters whose it is. */
 export type Listing = {
   id: string
@@ -49,9 +51,9 @@ export function weighFeedback({
   reports: readonly Report[]
   payments: readonly Payment[]
 }): Map<string, Weight> {
-  const reportsOn = Map.groupBy(reports, ({ providerId }) => providerId)
-  const reportsBy = Map.groupBy(reports, ({ consumer }) => consumer)
-  const paymentsBy = Map.groupBy(payments, ({ consumer }) => consumer)
+  const reportsOn = groupBy(reports, ({ providerId }) => providerId)
+  const reportsBy = groupBy(reports, ({ consumer }) => consumer)
+  const paymentsBy = groupBy(payments, ({ consumer }) => consumer)
   const weights = new Map<string, Weight>()
   for (const listing of wanted) {
     const weight = { praised: 0n, blamed: 0n }

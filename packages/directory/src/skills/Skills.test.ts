@@ -63,10 +63,9 @@ describe.each(databases)('skills on $name', ({ use, isThere }) => {
     })
 
     test('shows published ones by page, the latest first, whatever is published meanwhile', async () => {
-      const [{ mostOfAuthor, mostDrafts }] = [{ mostOfAuthor: 100, mostDrafts: 100 }]
-      skills = createSkills(database, { mostOfAuthor, mostDrafts })
+      skills = createSkills(database, { mostOfAuthor: 100, mostDrafts: 100 })
       const publish = async (index: number, updatedAt: number) => {
-        const { id } = (await add('0xa', index, { title: `Skill ${index}` })) as SkillRecord
+        const { id } = (await add(`0x${index}`, index, { title: `Skill ${index}` })) as SkillRecord
         await skills.update(id, () => ({ state: 'published', updatedAt }))
       }
       for (let index = 1; index <= 5; index++) await publish(index, index < 3 ? 7 : 10 + index)
@@ -90,7 +89,7 @@ describe.each(databases)('skills on $name', ({ use, isThere }) => {
       const ids = async (filter: Parameters<Skills['select']>[0]) =>
         (await skills.select(filter, { limit: 10 })).records.map(({ id }) => id)
       expect(await ids({ category: 'llm' })).toEqual(['100-sure'])
-      expect(await ids({ category: 'other' })).toEqual(['grosse'].map(() => expect.any(String)))
+      expect(await ids({ category: 'other' })).toHaveLength(1)
       expect(await ids({ tag: 'c' })).toHaveLength(2)
       expect(await ids({ tag: 'a-b' })).toEqual(['100-sure'])
       expect(await ids({ tag: 'b' })).toEqual([])

@@ -11,6 +11,8 @@ export type PageData = {
   /** A published one as it costs and stands now; `undefined` where there is none. @throws {Problem} 409 */
   skill(id: string, protocol?: 'drain' | 'mpp'): Promise<SkillData | undefined>
   invite(code: string): Promise<InviteData>
+  /** Uses an invitation: what was sent, in a sentence. @throws {Problem} */
+  join(code: string, address: string, request: Request): Promise<string>
   /** How scores are made, in Markdown. */
   scoreText(): string
   /** The OpenAPI document. */

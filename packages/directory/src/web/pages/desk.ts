@@ -98,7 +98,10 @@ function troubledTable(records: readonly ProviderRecord[], now: number): Html {
 </table></div>`
 }
 
-function reportItem({ id, providerId, at, outcome, reason, consumer, hidden }: DeskFeedback, now: number): Html {
+function reportItem(
+  { id, providerId, at, outcome, reason, consumer, hidden }: DeskFeedback,
+  now: number,
+): Html {
   return html`<li>
 <p><span class="status outcome-${outcome}"><span class="dot" aria-hidden="true"></span>${outcome === 'success' ? 'Worked' : 'Failed'}</span> <a href="/providers/${encodeURIComponent(providerId)}">${shown(providerId, 100)}</a> <span class="below-inline">${ago(at, now)}, by <code>${shown(consumer, 60)}</code>${hidden && ', hidden'}</span></p>
 ${reason && html`<p class="said" dir="auto">${shown(reason, 500)}</p>`}

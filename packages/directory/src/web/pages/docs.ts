@@ -35,7 +35,8 @@ ${info.description && html`<p class="intro">${info.description}</p>`}
 <p>For machines: <a href="/api/openapi.json">/api/openapi.json</a> (OpenAPI), made of the schemas that check each request. Refusals are <code>application/problem+json</code>: what is wrong, and what to do.</p>
 <nav aria-label="Groups"><p class="tags">${[...groups.keys()].map((tag) => html`<a class="tag" href="#${slug(tag)}">${tag}</a>`)}</p></nav>
 ${[...groups].map(
-  ([tag, listed]) => html`<section aria-labelledby="${slug(tag)}"><h2 id="${slug(tag)}">${tag}</h2>${listed.map(route)}</section>`,
+  ([tag, listed]) =>
+    html`<section aria-labelledby="${slug(tag)}"><h2 id="${slug(tag)}">${tag}</h2>${listed.map(route)}</section>`,
 )}`,
   }
 }

@@ -1,4 +1,4 @@
-/** What an invitation gives, and the form that takes it. The script `join` sends `#join` without leaving the page. */
+/** What an invitation gives, and the form that takes it.  */
 import { html } from 'hono/html'
 import type { Page } from '../Page.ts'
 import type { InviteData } from '../PageData.ts'
@@ -7,11 +7,17 @@ import { shown } from '../parts/shown.ts'
 import { time } from '../parts/time.ts'
 
 /** @param outcome What came of sending the form. */
-export function joinPage(code: string, invite: InviteData, outcome?: { said: string; failed: boolean }): Page {
+export function joinPage(
+  code: string,
+  invite: InviteData,
+  outcome?: { said: string; failed: boolean },
+): Page {
   const path = `/join/${encodeURIComponent(code)}`
   // The address itself is worth money: no cache, no search engine, no referrer (same-origin, by the policy of all pages).
-  const frame = { path, title: 'Your invitation', isPrivate: true, indexed: false, scripts: ['join'] }
-  const said = outcome && html`<p class="notice${outcome.failed && ' problem'}" role="${outcome.failed ? 'alert' : 'status'}">${shown(outcome.said, 400)}</p>`
+  const frame = { path, title: 'Your invitation', isPrivate: true, indexed: false }
+  const said =
+    outcome &&
+    html`<p class="notice${outcome.failed && ' problem'}" role="${outcome.failed ? 'alert' : 'status'}">${shown(outcome.said, 400)}</p>`
   if (invite.state === 'gone') {
     return {
       ...frame,

@@ -51,7 +51,8 @@ export function skillPage(
   providerOf: (id: string) => ProviderRecord | undefined,
   protocol: 'drain' | 'mpp' | undefined,
 ): Page {
-  const { id, title, summary, tags, author, updatedAt, inputs, steps, output, cost, execution, warnings } = skill
+  const { id, title, summary, tags, author, updatedAt, inputs, steps, output, cost, execution, warnings } =
+    skill
   const query = protocol ? `?protocol=${protocol}` : ''
   return {
     title: shown(title, 100),

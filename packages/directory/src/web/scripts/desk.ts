@@ -9,16 +9,19 @@ whereThereIs('wallet-signin', (host) => {
   const notices = createNotices(host)
   createWalletStep(notices, async (signer) => {
     notices.progress('Your wallet asks you to sign …')
-    const signed = await signAction(signer, { action: 'operator.signin', subject: 'desk', body: {}, isBare: true })
+    const signed = await signAction(signer, {
+      action: 'operator.signin',
+      subject: 'desk',
+      body: {},
+      isBare: true,
+    })
     await call('POST', '/api/operators/session', signed)
     location.assign('/desk')
   })
 })
 
-for (const form of document.querySelectorAll<HTMLFormElement>('form[data-confirm]')) {
-  form.addEventListener('submit', (event) => {
-    const { submitter } = event as SubmitEvent
-    const question = submitter?.dataset.confirm ?? form.dataset.confirm
-    if (question && !confirm(question)) event.preventDefault()
-  })
-}
+// Each button says what it asks.
+document.addEventListener('submit', (event) => {
+  const question = event.submitter?.dataset.confirm
+  if (question && !confirm(question)) event.preventDefault()
+})

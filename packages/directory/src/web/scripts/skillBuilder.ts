@@ -113,7 +113,7 @@ async function startBuilder(root: HTMLElement): Promise<void> {
         from,
       ),
     ),
-    section('Check, sign and save', cost, problems, wallets(), make('p', { class: 'row' }, saveButton())),
+    section('Check, sign and save', cost, problems, wallets(), make('p', { class: 'actions' }, saveButton())),
     datalist,
   )
   root.append(form, outcome)

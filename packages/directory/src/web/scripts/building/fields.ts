@@ -40,7 +40,7 @@ export function field<row>({ in: target, name, ...about }: Field<row>): HTMLElem
     { class: wide || rows ? 'field whole' : 'field' },
     make('label', { for: id }, label),
     control,
-    ...(hint ? [make('span', { id: `${id}-hint`, class: 'quiet' }, hint)] : []),
+    ...(hint ? [make('span', { id: `${id}-hint`, class: 'hint' }, hint)] : []),
   )
 }
 

@@ -51,7 +51,7 @@ export function createRows<row>(options: {
         make('div', { class: 'fields' }, ...fields(row, index)),
         make(
           'p',
-          { class: 'row' },
+          { class: 'actions' },
           button('Move up', index - 1),
           button('Move down', index + 1),
           button('Remove', undefined),

@@ -1,0 +1,155 @@
+/** The wallet that gives: what it has, what it signs, and what became of that. It remembers nothing. */
+import {
+  type Address,
+  createPublicClient,
+  defineChain,
+  encodeFunctionData,
+  erc20Abi,
+  type Hex,
+  http,
+  keccak256,
+  TransactionReceiptNotFoundError,
+} from 'viem'
+import type { ChainSettings, FundSettings } from '../settings.ts'
+import type { Part } from './Grant.ts'
+
+export type Gift = { to: Address; part: Part; amount: bigint }
+
+export type HotWallet = {
+  /** Chain id and address. */
+  id: string
+  balances(address: Address): Promise<{ gas: bigint; usdc: bigint }>
+  /** What the wallet itself has. */
+  own(): Promise<{ gas: bigint; usdc: bigint }>
+  /** Whether the chain would take a gift now, without sending it. */
+  isTaken(gift: Gift): Promise<boolean>
+  /** Wei that the fees of a gift may come to. */
+  fee(part: Part): Promise<bigint>
+  /** The first nonce that the node knows no transaction of. */
+  nextNonce(): Promise<number>
+  sign(gift: Gift, nonce: number): Promise<{ hash: Hex; raw: Hex }>
+  /** What the node says against it, or `undefined`. That it has it already is no objection. */
+  send(raw: Hex): Promise<string | undefined>
+  /**
+   * `waiting`: not in a block that is deep enough. `replaced`: the nonce belongs to another transaction, in a block that is deep enough.
+   */
+  outcome(transaction: { hash: Hex; nonce: number }): Promise<'waiting' | 'done' | 'reverted' | 'replaced'>
+  /** Why the token refuses a transfer, as it says now. */
+  refusal(gift: Gift): Promise<string>
+}
+
+/** More than either takes; what is not used isn't paid. A gift is tried with it before it is promised. */
+const gasLimit = { gas: 60_000n, usdc: 150_000n } as const
+
+export function createHotWallet(
+  { account, chainId }: Pick<FundSettings, 'account' | 'chainId'>,
+  { deployment, rpcUrl }: ChainSettings,
+  confirmations: number,
+): HotWallet {
+  const chain = defineChain({
+    ...{ id: chainId, name: `chain ${chainId}`, rpcUrls: { default: { http: [rpcUrl] } } },
+    nativeCurrency: { name: 'Coin', symbol: 'COIN', decimals: 18 },
+  })
+  const client = createPublicClient({ chain, transport: http(rpcUrl, { timeout: 15_000 }), cacheTime: 0 })
+  const { token } = deployment
+  const { address: sender } = account
+
+  const balances = async (address: Address) => {
+    const [gas, usdc] = await Promise.all([
+      client.getBalance({ address }),
+      client.readContract({ address: token, abi: erc20Abi, functionName: 'balanceOf', args: [address] }),
+    ])
+    return { gas, usdc }
+  }
+
+  const callOf = ({ to, part, amount }: Gift) =>
+    part === 'gas'
+      ? { to, value: amount, gas: gasLimit.gas }
+      : {
+          ...{ to: token, value: 0n, gas: gasLimit.usdc },
+          data: encodeFunctionData({ abi: erc20Abi, functionName: 'transfer', args: [to, amount] }),
+        }
+
+  /** Room for the price to double twice: one that is too cheap would keep all later ones waiting. */
+  const fees = async () => {
+    const { maxFeePerGas, maxPriorityFeePerGas } = await client.estimateFeesPerGas()
+    return { maxFeePerGas: maxFeePerGas * 4n, maxPriorityFeePerGas }
+  }
+
+  return {
+    id: `${chainId}:${sender.toLowerCase()}`,
+    balances,
+    own: () => balances(sender),
+    async isTaken(gift) {
+      try {
+        await client.call({ account: sender, ...callOf(gift) })
+        return true
+      } catch (error) {
+        if (isRevert(error)) return false
+        throw error
+      }
+    },
+    async fee(part) {
+      return (await fees()).maxFeePerGas * gasLimit[part]
+    },
+    nextNonce: () => client.getTransactionCount({ address: sender, blockTag: 'pending' }),
+    async sign(gift, nonce) {
+      const raw = await account.signTransaction({
+        ...{ type: 'eip1559', chainId, nonce },
+        ...callOf(gift),
+        ...(await fees()),
+      })
+      return { raw, hash: keccak256(raw) }
+    },
+    async send(raw) {
+      try {
+        await client.sendRawTransaction({ serializedTransaction: raw })
+        return undefined
+      } catch (error) {
+        const message = wordsOf(error)
+        return /already known|already imported|known transaction/i.test(message) ? undefined : message
+      }
+    },
+    async outcome({ hash, nonce }) {
+      const head = await client.getBlockNumber()
+      const receipt = await client.getTransactionReceipt({ hash }).catch((error) => {
+        if (error instanceof TransactionReceiptNotFoundError) return undefined
+        throw error
+      })
+      if (receipt) {
+        const isDeep = head - receipt.blockNumber + 1n >= BigInt(confirmations)
+        if (!isDeep) return 'waiting'
+        return receipt.status === 'success' ? 'done' : 'reverted'
+      }
+      // Of a block that everybody has seen by now: a node that is a little behind with its receipts has had its time.
+      const blockNumber = head - BigInt(confirmations) + 1n
+      if (blockNumber < 0n) return 'waiting'
+      const count = await client.getTransactionCount({ address: sender, blockNumber })
+      if (count <= nonce) return 'waiting'
+      // Asked again after that: it may have been mined between the two questions.
+      const late = await client.getTransactionReceipt({ hash }).catch((error) => {
+        if (error instanceof TransactionReceiptNotFoundError) return undefined
+        throw error
+      })
+      return late ? 'waiting' : 'replaced'
+    },
+    async refusal(gift) {
+      try {
+        await client.call({ account: sender, ...callOf(gift) })
+        return 'the chain refused it'
+      } catch (error) {
+        return wordsOf(error)
+      }
+    },
+  }
+}
+
+function wordsOf(error: unknown): string {
+  const { details, shortMessage, message } = error as { details?: string; shortMessage?: string; message?: string }
+  return (details || shortMessage || message || 'unknown').split('\n')[0]?.slice(0, 200) ?? ''
+}
+
+/** Whether the chain refuses, rather than that the node isn't reached. */
+function isRevert(error: unknown): boolean {
+  return /revert|out of gas|insufficient|exceeds/i.test(wordsOf(error))
+}
