@@ -7,7 +7,13 @@ export const input: ProcessInput = JSON.parse(process.argv[2] ?? '')
 let { aheadMs } = input
 Date.now = () => machine() + aheadMs
 
+let leaptAt = Number.NEGATIVE_INFINITY
+
+/** When the run's clock leapt the last time, by `performance.now()`. */
+export const lastLeap = (): number => leaptAt
+
 process.on('message', (message: { aheadMs: number }) => {
+  if (message.aheadMs - aheadMs > 5_000) leaptAt = performance.now()
   aheadMs = message.aheadMs
 })
 // Whoever started it is gone.

@@ -1,6 +1,6 @@
 /** The provider's server: a fixed price, a quoted one, and a metered stream. Another process settles. */
 import type { Payment } from '@drain/provider'
-import { input, tellReady } from './child.ts'
+import { input, lastLeap, tellReady } from './child.ts'
 import { prices, type Work } from './prices.ts'
 import { settings } from './settings.ts'
 import { writeWorked } from './worked.ts'
@@ -86,17 +86,20 @@ process.once('SIGTERM', async () => {
   process.exit(0)
 })
 
+/** On a loaded machine a request's work begins so long after its reservation. */
+const reservedBeforeMs = 15_000
+
 /** Writes down what the work of a request comes to, and what its payment does. Of a stream's work not all need be sent. */
 function watch(payment: Payment, { isStream = false } = {}): { done(cost: number): void } {
   const { channelId } = payment
   requests += 1
   const id = `${process.pid}/${requests}`
-  const [clock, machine] = [Date.now(), performance.now()]
+  const beganAt = performance.now()
   let worked = 0
   payment.settled.then(
     ({ cost }) => {
       // A leap ends reservations, and a channel that is closing owes nothing for late ones.
-      const leapt = Math.abs(Date.now() - clock - (performance.now() - machine)) > 5_000
+      const leapt = lastLeap() > beganAt - reservedBeforeMs
       const isExcused = isStream || leapt || payment.account.status !== 'open'
       writeWorked(input.path, { id, channelId, settled: Number(cost), due: isExcused ? undefined : worked })
     },

@@ -1,4 +1,4 @@
-import { memoryLedger, type Paywall } from '@drain/provider'
+import { type ChannelState, type ClaimRecord, type Ledger, memoryLedger, type Paywall } from '@drain/provider'
 import type { Hex } from 'viem'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { raiseAlarm } from '../src/ledger/alarms.ts'
@@ -75,6 +75,37 @@ test('a claim whose place another transaction took is not booked, and is made ag
   expect(await paywall.settlement.claim(channel.id)).toMatchObject({ amount: 500_000n })
   expect(await fixture.claimed(channel.id)).toBe(500_000n)
   expect(await publicClient.getTransactionCount({ address: provider.address })).toBeGreaterThan(1)
+})
+
+test('a claim that another process sent a moment ago is booked, also where this one finds it done', async () => {
+  const { testClient } = fixture.chain
+  const options = { finality: 3n, confirmations: () => 0n }
+  const first = fixture.paywall({ ...options, ledger: memoryLedger({ log: () => {} }) })
+  const { ledger } = first
+  const channel = await fixture.open()
+  expect((await ask(first, await channel.voucher(500_000n), 500_000n)).status).toBe(200)
+
+  // The second has seen nothing under way when it begins; then the first one's claim is mined, and final.
+  const late: Ledger = {
+    ...ledger,
+    async beginClaim(channelId, amount) {
+      await first.settlement.claim(channelId)
+      await testClient.mine({ blocks: 4 })
+      return ledger.beginClaim(channelId, amount)
+    },
+  }
+  const second = fixture.paywall({ ...options, ledger: () => late })
+  const state = (await ledger.get(channel.id)) as ChannelState
+  const { failed } = await second.settlement.claimMany([state])
+  expect(failed).toEqual([{ channelId: channel.id, code: 'not_claimable' }])
+
+  await second.settler.run()
+  const claims: ClaimRecord[] = []
+  for await (const claim of ledger.claims()) claims.push(claim)
+  expect(claims.map(({ channelId, amount }) => ({ channelId, amount }))).toEqual([
+    { channelId: channel.id, amount: 500_000n },
+  ])
+  expect(await ledger.get(channel.id)).toMatchObject({ claimed: 500_000n, charged: 500_000n })
 })
 
 test('before its open is final, a channel is good for so much only', async () => {

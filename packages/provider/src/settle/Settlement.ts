@@ -216,10 +216,16 @@ export function createSettlement(options: {
     return (await ledger.beginClaim(state.channelId, claim.payAmount)).ok
   }
 
-  /** Forgets announcements of claims that were not sent, by what the chain shows. */
-  async function withdraw(channelIds: readonly Hex[]): Promise<void> {
+  /**
+   * Forgets announcements of claims that were not sent, by what the chain shows. Where another transaction (than `own`) is under way,
+   * or is mined and not booked, that one's booking does it: what is recorded before it is in no accounts.
+   */
+  async function withdraw(channelIds: readonly Hex[], own?: Entry): Promise<void> {
     for (const channelId of channelIds) {
       const [state, facts] = [await ledger.get(channelId), await atFinality(channelId)]
+      // After the chain was read: what it shows is in the journal by then, or booked.
+      const others = (await transactions.unsettled()).filter(({ nonce }) => nonce !== own?.nonce)
+      if (others.some(({ takes }) => takes.some((take) => take.channelId === channelId))) continue
       if (facts) await ledger.endClaim(facts)
       // Whether it is gone for good, the chain's events will tell: this node may only be behind.
       else if (state) await ledger.endClaim(state)
@@ -267,20 +273,22 @@ export function createSettlement(options: {
     return { kind: 'claim', functionName: 'claim', args } as const
   }
 
-  /** Those of a batch that the contract would pay. A batch skips the others without a word, so it is asked what it would pay. */
+  /**
+   * Those of a batch that the contract would pay. A batch skips the others without a word, so it is asked what it would pay; where that
+   * is less than all, each half of it, so that a few which can't be paid cost few questions.
+   */
   async function payableOf(dues: readonly Due[], claims: Claims): Promise<readonly Due[]> {
     const expected = dues.reduce((sum, { state, claim }) => sum + claim.payAmount - state.claimed, 0n)
-    const paysFor = async (some: readonly Due[]) => {
-      const payout = await transactions.simulate(batchCall(some))
-      return typeof payout === 'bigint' ? payout : 0n
+    const payout = await transactions.simulate(batchCall(dues))
+    if (typeof payout === 'bigint' && payout >= expected) return dues
+    const [due] = dues
+    if (due && dues.length === 1) {
+      await leaveOut(due, 'not_claimable', claims)
+      return []
     }
-    if ((await paysFor(dues)) >= expected) return dues
-    const payable: Due[] = []
-    for (const due of dues) {
-      if ((await paysFor([due])) >= due.claim.payAmount - due.state.claimed) payable.push(due)
-      else await leaveOut(due, 'not_claimable', claims)
-    }
-    return payable
+    const middle = dues.length >> 1
+    const left = await payableOf(dues.slice(0, middle), claims)
+    return [...left, ...(await payableOf(dues.slice(middle), claims))]
   }
 
   async function leaveOut({ state }: Due, code: string, claims: Claims): Promise<void> {
@@ -423,7 +431,7 @@ export function createSettlement(options: {
       await ofOne(take.channelId, () =>
         payment && receipt
           ? bookPaid(entry, take, { txHash: receipt.transactionHash, fee: payment.fee, gasCost: share })
-          : withdraw([take.channelId]),
+          : withdraw([take.channelId], entry),
       )
     }
   }
