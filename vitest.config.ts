@@ -24,6 +24,8 @@ const alias = {
   '@drain/mpp/client': root('packages/mpp/src/client/index.ts'),
   '@drain/mpp/server': root('packages/mpp/src/server/index.ts'),
   '@drain/mpp': root('packages/mpp/src/index.ts'),
+  '@drain/directory/postgres': root('packages/directory/src/store/postgres.ts'),
+  '@drain/directory/sqlite': root('packages/directory/src/store/sqlite.ts'),
   '@drain/directory': root('packages/directory/src/index.ts'),
   '@drain-protocol/sdk/postgres': root('packages/sdk/src/postgres.ts'),
   '@drain-protocol/sdk/sqlite': root('packages/sdk/src/sqlite.ts'),

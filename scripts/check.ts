@@ -47,10 +47,15 @@ console.log('--- demo')
 const { status, output } = await stream('node', ['examples/demo/src/index.ts', '--json'])
 report('the demo ends well', status === 0 && isBalanced(output.trim().split('\n').at(-1) ?? ''))
 
-console.log('--- demo of an agent')
-const session = await stream('node', ['examples/demo/src/agent.ts', '--json'], { quiet: true })
-if (session.status !== 0) console.log(session.output)
-report('the demo of an agent ends well', session.status === 0)
+for (const [name, script] of [
+  ['an agent', 'agent'],
+  ['a market', 'market'],
+]) {
+  console.log(`--- demo of ${name}`)
+  const session = await stream('node', [`examples/demo/src/${script}.ts`, '--json'], { quiet: true })
+  if (session.status !== 0) console.log(session.output)
+  report(`the demo of ${name} ends well`, session.status === 0)
+}
 
 finish('check', results)
 

@@ -24,6 +24,8 @@ const tasks = {
   check: 'scripts/check.ts',
   demo: 'examples/demo/src/index.ts',
   'demo:agent': 'examples/demo/src/agent.ts',
+  'demo:market': 'examples/demo/src/market.ts',
+  directory: 'examples/market/src/index.ts',
   gas: 'scripts/gas.ts',
   bench: 'bench/index.ts',
   soak: 'soak/index.ts',

@@ -5,13 +5,11 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { startLocalChain } from '@drain/consumer/testing'
 import { Usdc } from '@drain-protocol/sdk'
-import { Client } from '@modelcontextprotocol/client'
-import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { createProgress } from './progress.ts'
+import { startAgent } from './startAgent.ts'
 import { startDirectory, startProvider } from './startProcess.ts'
 import { printTable } from './table.ts'
 
@@ -34,36 +32,8 @@ await using provider = await startProvider({ chain, privateKey: providerKey, fol
 await using directory = await startDirectory([provider.url])
 
 progress.say('Starting drain-mcp, and an MCP client …')
-const client = new Client({ name: 'drain-demo', version: '1.0.0' })
-await client.connect(
-  new StdioClientTransport({
-    command: process.execPath,
-    args: [fileURLToPath(new URL('../node_modules/drain-mcp/dist/cli.js', import.meta.url))],
-    stderr: 'ignore',
-    env: {
-      PATH: process.env.PATH ?? '',
-      DRAIN_PRIVATE_KEY: key,
-      DRAIN_CHAIN_ID: String(chain.chainId),
-      DRAIN_RPC_URL: chain.rpcUrl,
-      DRAIN_CONTRACT_ADDRESS: chain.deployment.contract,
-      DRAIN_USDC_ADDRESS: chain.deployment.token,
-      DRAIN_DIRECTORY_URL: directory.url,
-      DRAIN_STATE_DIR: join(folder, 'state'),
-    },
-  }),
-)
-
-/** Calls a tool, and shows it as an agent's log would. */
-async function call<result>(name: string, args: Record<string, unknown> = {}): Promise<result> {
-  progress.say(`\n▸ ${name} ${JSON.stringify(args)}`)
-  const onprogress = ({ message }: { message?: string | undefined }) => progress.say(`  … ${message}`)
-  const answer = await client.callTool({ name, arguments: args }, { onprogress })
-  const [content] = answer.content
-  const text = content?.type === 'text' ? content.text : ''
-  if (answer.isError) throw new Error(text)
-  progress.say(text.replace(/^/gm, '  ').slice(0, 700))
-  return answer.structuredContent as result
-}
+const agentProcess = await startAgent({ chain, key, directoryUrl: directory.url, folder, progress })
+const { call } = agentProcess
 
 const { providers } = await call<{ providers: [{ id: string }] }>('drain_providers', { onlineOnly: true })
 const [{ id }] = providers
@@ -85,7 +55,7 @@ type Closed = { paid: string; refund: string }
 const { paid, refund } = await call<Closed>('drain_cooperative_close', { channelId })
 await call('drain_feedback', { providerId: id, outcome: 'success' })
 const { usdc, locked } = await call<{ usdc: string; locked: string }>('drain_balance')
-await client.close()
+await agentProcess.close()
 rmSync(folder, { recursive: true, force: true })
 
 if (!json) {

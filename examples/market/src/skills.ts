@@ -178,8 +178,8 @@ export const randomWalkDistance: SkillDefinition = {
         name: 'Walks',
         description: 'JSON: walks, meanDistance in steps, standardError and milliseconds.',
       },
-      // Of a minute: what is asked for is three seconds.
-      estimatedUnits: '0.05',
+      // Of a minute: most walks are over before the three seconds that are asked for.
+      estimatedUnits: '0.01',
     },
     {
       id: 'convert',

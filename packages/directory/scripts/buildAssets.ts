@@ -1,10 +1,11 @@
 /**
- * Bundles what the pages run in the browser.
+ * Bundles what the pages run in the browser, and puts their style and pictures beside it.
  *
  *   node scripts/buildAssets.ts [folder]        `dist/assets` by default
  *
  * From the sources of the other packages, so that nothing has to be built before.
  */
+import { cp } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { build, type Plugin } from 'esbuild'
 
@@ -15,6 +16,8 @@ export const scripts = ['copy', 'desk', 'register', 'skillBuilder', 'try'] as co
 
 /** @param folder Is made where it isn't there; files of other names stay in it. */
 export async function buildAssets(folder: string): Promise<void> {
+  // The style and the pictures, which are as they are.
+  await cp(here('../src/web/assets'), folder, { recursive: true })
   await build({
     entryPoints: scripts.map((name) => here(`../src/web/scripts/${name}.ts`)),
     outdir: folder,

@@ -1,8 +1,16 @@
 /** Everything that answers requests, and the work that goes on beside it. */
 import type { HttpBindings } from '@hono/node-server'
-import { Hono } from 'hono'
-import { createApi } from './http/createApi.ts'
+import { type Context, Hono } from 'hono'
+import { channelRoutes } from './chain/channelRoutes.ts'
+import { createWork, type Work } from './createWork.ts'
+import { feedbackRoutes } from './feedback/feedbackRoutes.ts'
+import { createFunds } from './funds/createFunds.ts'
+import { fundPageData } from './funds/fundPageData.ts'
+import { fundRoutes } from './funds/fundRoutes.ts'
+import { healthRoutes } from './health/healthRoutes.ts'
+import { assertWithin, createApi } from './http/createApi.ts'
 import { createFigures } from './http/Figures.ts'
+import { networkOf } from './http/networkOf.ts'
 import { openApi } from './http/openApi.ts'
 import { createRateLimit } from './http/RateLimit.ts'
 import type { Route } from './http/Route.ts'
@@ -11,43 +19,54 @@ import { listingRoutes } from './listing/listingRoutes.ts'
 import { createPreparedLists } from './listing/PreparedLists.ts'
 import { createServeList, type ServeList } from './listing/serveList.ts'
 import { createDesk } from './operators/createDesk.ts'
-import { createOperators } from './operators/createOperators.ts'
+import { createOperators, signOutCookie } from './operators/createOperators.ts'
 import { operatorRoutes } from './operators/operatorRoutes.ts'
+import { pageData } from './pageData.ts'
 import type { Rooms } from './Rooms.ts'
 import { registrationRoutes } from './register/registrationRoutes.ts'
+import { skillRoutes } from './skills/skillRoutes.ts'
 import { version } from './version.ts'
+import { createPages } from './web/createPages.ts'
 
-export type App = {
-  fetch: Hono<{ Bindings: HttpBindings }>['fetch']
-  serveList: ServeList
-  /** Begins to probe, to follow the chain and to score; answers how to end it. */
-  start(): () => Promise<void>
-  round(): Promise<void>
-}
+type App = Hono<{ Bindings: HttpBindings }>
 
-export function createApp(rooms: Rooms): App {
+export type Served = Work & { fetch: App['fetch']; serveList: ServeList }
+
+export function createApp(rooms: Rooms): Served {
   const { settings, snapshot, database, log, now } = rooms
-  const { proxies } = settings
+  const { proxies, origin } = settings
   const limit = createRateLimit(settings.requestsPerMinute, now)
   const operators = createOperators({ settings, database, now })
   const desk = createDesk(rooms)
+  const funds = createFunds(rooms)
   const figures = createFigures(snapshot)
   const routes: Route[] = [
     ...listingRoutes(rooms),
     ...registrationRoutes(rooms),
+    ...healthRoutes(rooms),
+    ...channelRoutes(rooms),
+    ...feedbackRoutes(rooms),
+    ...skillRoutes(rooms),
+    ...fundRoutes(rooms, funds),
     telemetryRoute(({ protocol, httpStatus }) => figures.telemetry(protocol, httpStatus)),
     ...operatorRoutes(desk, operators),
   ]
-  const document = openApi(routes, { origin: settings.origin, version })
+  const document = openApi(routes, { origin, version })
+  const pages = createPages(rooms, {
+    data: { ...pageData(rooms, document), ...fundPageData(funds) },
+    operators: { ...operators, ...desk, signOutCookie },
+    admit: (context, cost) => assertWithin(limit, networkOfCaller(context, proxies), cost),
+  })
 
-  const app = new Hono<{ Bindings: HttpBindings }>()
+  const app: App = new Hono()
   app.use(async (context, next) => {
     const startedAt = performance.now()
     await next()
     const seconds = (performance.now() - startedAt) / 1_000
-    const { method, routePath } = context.req
-    figures.request(`${method} ${routePath}`, context.res.status, seconds)
-    log.debug({ method, path: context.req.path, status: context.res.status, seconds }, 'answered')
+    const { method, routePath, path } = context.req
+    const { status } = context.res
+    figures.request(`${method} ${routePath}`, status, seconds)
+    log.debug({ method, path, status, seconds }, 'answered')
   })
   app.get('/api/openapi.json', (context) =>
     context.json(document, 200, { 'Access-Control-Allow-Origin': '*' }),
@@ -57,15 +76,24 @@ export function createApp(rooms: Rooms): App {
     return context.text(await figures.text(), 200, { 'Content-Type': figures.type })
   })
   app.get('/health', (context) => {
-    const age = now() - snapshot.readAt
-    return context.json({ ok: age < 30_000, providers: snapshot.size, age }, age < 30_000 ? 200 : 503)
+    const ageMs = now() - snapshot.readAt
+    const ok = ageMs < staleMs
+    return context.json({ ok, providers: snapshot.size, ageMs }, ok ? 200 : 503)
   })
   app.route('/', createApi({ routes, operators, limit, proxies, log }))
+  app.route('/', pages)
 
   return {
     fetch: app.fetch,
     serveList: createServeList({ lists: createPreparedLists(snapshot, now), limit, proxies }),
-    start: () => async () => {},
-    round: async () => {},
+    ...createWork(rooms, funds),
   }
+}
+
+/** Milliseconds after which the list in memory is too old to be called healthy. */
+const staleMs = 30_000
+
+function networkOfCaller({ req, env }: Context, proxies: number): string {
+  const { incoming } = env as Partial<HttpBindings>
+  return networkOf(incoming?.socket.remoteAddress, req.header('x-forwarded-for'), proxies)
 }

@@ -73,12 +73,12 @@ export async function startDirectory({
       if (!app.serveList(request, response)) void serve(request, response)
     }
     const polling = startSnapshotPolling(rooms)
-    const stopWork = app.start()
+    app.start()
     log.info({ url, origin: settings.origin, providers: snapshot.size }, 'the directory is open')
     return {
       ...{ url, settings, rooms, round: app.round },
       async close() {
-        await Promise.all([stopWork(), polling.stop(), close(server)])
+        await Promise.all([app.stop(), polling.stop(), close(server)])
       },
     }
   } catch (error) {

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type LocalChain, startLocalChain } from '@drain/consumer/testing'
-import { DirectoryAction } from '@drain/core'
+import { DirectoryAction, Usdc } from '@drain/core'
 import { sqliteLedger } from '@drain/provider/sqlite'
 import { pino } from 'pino'
 import type { BrowserContext, Page } from 'playwright-core'
@@ -65,8 +65,10 @@ export async function startPages(options: Partial<StartOptions> = {}): Promise<P
   const folder = mkdtempSync(join(tmpdir(), 'drain-pages-'))
   const chain = await startLocalChain()
   const { chainId, rpcUrl, deployment } = chain
-  const [chatAccount, toolsAccount, operator] = [1, 2, 3].map((index) => accountOf(chain.accounts[index]))
-  if (!chatAccount || !toolsAccount || !operator) throw new Error('The chain has too few accounts.')
+  const [chatAccount, toolsAccount, operator, giver] = [1, 2, 3, 4].map((index) =>
+    accountOf(chain.accounts[index]),
+  )
+  if (!chatAccount || !toolsAccount || !operator || !giver) throw new Error('The chain has too few accounts.')
   const place = { chainId, rpcUrl, contractAddress: deployment.contract, usdcAddress: deployment.token }
 
   const chat = await startServer(
@@ -97,13 +99,16 @@ export async function startPages(options: Partial<StartOptions> = {}): Promise<P
       addresses: [operator.address],
       tokenHash: createHash('sha256').update(operatorToken).digest('hex'),
     },
+    funds: { account: giver, chainId, invites: { gas: 10n ** 18n, usdc: Usdc.parse('10') } },
+    confirmations: 0,
+    requestsPerMinute: 1e6,
     log: pino({ level: 'silent' }),
     ...options,
   })
 
   front.use(directory)
   const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
-    fetch(`${directory.url}${path}`, {
+    fetch(`${directory.settings.origin}${path}`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json', ...headers },
       body: JSON.stringify(body),

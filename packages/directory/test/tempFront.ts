@@ -1,18 +1,27 @@
+/** Serves a directory's API and its pages from one origin, for as long as the directory itself serves no pages. */
 import { createAdaptorServer } from '@hono/node-server'
 import { Hono } from 'hono'
+import { createFunds } from '../src/funds/createFunds.ts'
+import { fundPageData } from '../src/funds/fundPageData.ts'
+import { fundRoutes } from '../src/funds/fundRoutes.ts'
+import { createApi } from '../src/http/createApi.ts'
+import { createRateLimit } from '../src/http/RateLimit.ts'
 import { createDesk } from '../src/operators/createDesk.ts'
 import { createOperators, signOutCookie } from '../src/operators/createOperators.ts'
+import { skillPageData } from '../src/skills/skillPageData.ts'
 import type { Directory } from '../src/startDirectory.ts'
 import { createPages } from '../src/web/createPages.ts'
 
 export async function startFront() {
   let directory: Directory | undefined
   let pages: ReturnType<typeof createPages> | undefined
+  let api: ReturnType<typeof createApi> | undefined
   const app = new Hono()
-  app.all('*', async ({ req }) => {
+  app.all('*', async ({ req, env }) => {
     const url = new URL(req.url)
-    if (!directory || !pages) return new Response('', { status: 503 })
+    if (!directory || !pages || !api) return new Response('', { status: 503 })
     if (!url.pathname.startsWith('/api/')) return pages.fetch(req.raw)
+    if (url.pathname.startsWith('/api/invites')) return api.fetch(req.raw, env as never)
     const body = req.method === 'GET' ? undefined : await req.arrayBuffer()
     const {
       status,
@@ -38,7 +47,18 @@ export async function startFront() {
       const { rooms } = given
       const operators = createOperators(rooms)
       const desk = createDesk(rooms)
-      pages = createPages(rooms, { operators: { ...operators, signOutCookie, ...desk } })
+      const funds = createFunds(rooms)
+      api = createApi({
+        routes: fundRoutes(rooms, funds),
+        operators,
+        limit: createRateLimit(1e9, Date.now),
+        proxies: 0,
+        log: rooms.log,
+      })
+      pages = createPages(rooms, {
+        data: { ...skillPageData(rooms), ...fundPageData(funds) },
+        operators: { ...operators, signOutCookie, ...desk },
+      })
     },
     close: () =>
       new Promise<void>((done) => {

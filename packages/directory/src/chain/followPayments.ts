@@ -29,28 +29,33 @@ export type FollowOptions = {
   database: Database
   /** Blocks after which an event is final. */
   confirmations: number
-  /** The first block to read where nothing was read yet; by default some before the newest. */
+  /** The first block to read where nothing was read yet; by default `lookBack` blocks before the newest. */
   from?: bigint | undefined
+  /** Default 5,000: about three hours on Polygon. */
+  lookBack?: bigint | undefined
   log: Logger
   /** Milliseconds between two rounds. Default 5,000. */
   everyMs?: number | undefined
 }
 
-/** Blocks that a new directory looks back, about three hours on Polygon. */
-const lookBack = 5_000n
 const widest = 2_000n
 const windowsOfRound = 50
 const longestPauseMs = 120_000
+/** Of one round: each time with a quarter of the blocks. */
+const mostRefusals = 6
 /** Questions at the same time about channels that were opened before. */
 const atOnce = 8
 
 export function followPayments(options: FollowOptions): PaymentFollower {
-  const { chain, database, confirmations, log, everyMs = 5_000 } = options
+  const { chain, database, confirmations, log, lookBack = 5_000n, everyMs = 5_000 } = options
   const { chainId } = chain.deployment
   const contract = lower(chain.deployment.contract)
   const name = `payments:${chainId}:${contract}`
   let width = widest
+  /** Windows read since one was refused. */
+  let inARow = 0
   let failures = 0
+  let isTroubled = false
   let isStopped = false
   let running: Promise<boolean> | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -64,9 +69,8 @@ export function followPayments(options: FollowOptions): PaymentFollower {
     return readCursor(final)
   }
 
-  /** @throws what the node answers */
-  async function bookWindow(booked: bigint, to: bigint): Promise<void> {
-    const events = await readEvents(chain, booked + 1n, to)
+  /** Books what happened after `booked` until `to`. @throws what the node answers */
+  async function book(events: readonly ChannelEvent[], booked: bigint, to: bigint): Promise<void> {
     const consumers = await readConsumers(events)
     await database.transaction(async (sql) => {
       const moved = await sql.run(
@@ -102,22 +106,39 @@ export function followPayments(options: FollowOptions): PaymentFollower {
     return found
   }
 
+  /** Slowly: the next width may be refused again. */
+  function widen(): void {
+    inARow += 1
+    if (inARow < 16 || width === widest) return
+    inARow = 0
+    const wider = width + width / 4n + 1n
+    width = wider < widest ? wider : widest
+  }
+
   async function read(): Promise<boolean> {
     const head = await chain.client.getBlockNumber()
     const final = head - BigInt(confirmations)
     if (final < 0n) return true
+    let refusals = 0
     for (let window = 0; window < windowsOfRound && !isStopped; window++) {
       const booked = await readCursor(final)
       if (booked >= final) return true
-      const last = booked + width
+      const last = booked + width < final ? booked + width : final
+      let events: ChannelEvent[]
       try {
-        await bookWindow(booked, last < final ? last : final)
-        if (width < widest) width *= 2n
+        events = await readEvents(chain, booked + 1n, last)
       } catch (error) {
         // Many nodes refuse wide windows, each with words of its own.
-        if (width > 1n) width /= 2n
-        throw error
+        width = (last - booked) / 4n || 1n
+        inARow = 0
+        refusals += 1
+        if (refusals > mostRefusals) throw error
+        continue
       }
+      await book(events, booked, last)
+      refusals = 0
+      failures = 0
+      widen()
     }
     return false
   }
@@ -133,9 +154,11 @@ export function followPayments(options: FollowOptions): PaymentFollower {
     let pauseMs = everyMs
     try {
       if (!(await round())) pauseMs = 0
-      if (failures > 0) log.info({ chainId }, 'payments are followed again')
+      if (isTroubled) log.info({ chainId }, 'payments are followed again')
+      isTroubled = false
       failures = 0
     } catch (err) {
+      isTroubled = true
       failures += 1
       pauseMs = Math.min(longestPauseMs, everyMs * 2 ** Math.min(failures - 1, 10))
       log.warn({ err, chainId, pauseMs }, 'payments can’t be followed at the moment')

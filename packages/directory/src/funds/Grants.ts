@@ -41,7 +41,7 @@ export function createGrants(database: Database) {
       return rows.map(toGrant)
     },
 
-    /** Above all nonces of a sender that are kept, those that may be taken: the first that is free from `from` on. */
+    /** The first nonce of a sender, from `from` on, that no kept transaction has. */
     async freeNonce(sender: string, from: number): Promise<number> {
       const rows = await database.all<Row>(
         'SELECT nonce FROM grant_transactions WHERE sender = $1 AND nonce >= $2 ORDER BY nonce',
@@ -65,31 +65,40 @@ export function createGrants(database: Database) {
           ...[grantId, part],
         )
         if (own) return true
-        const taken = await sql.one('SELECT grant_id FROM grant_transactions WHERE sender = $1 AND nonce = $2', sender, nonce)
-        if (taken) return false
-        await sql.run(
+        const kept = await sql.run(
           `INSERT INTO grant_transactions (sender, nonce, grant_id, part, hash, raw, state)
-            VALUES ($1, $2, $3, $4, $5, $6, 'signed')`,
+            VALUES ($1, $2, $3, $4, $5, $6, 'signed') ON CONFLICT DO NOTHING`,
           ...[sender, nonce, grantId, part, hash, raw],
         )
-        return true
+        return kept === 1
       }),
 
     /** What became of a transaction. A part that was replaced is signed anew: its grant is promised again. */
-    settle: ({ sender, nonce, grantId }: GrantTransaction, state: 'done' | 'reverted' | 'replaced'): Promise<void> =>
+    settle: (
+      { sender, nonce, grantId }: GrantTransaction,
+      state: 'done' | 'reverted' | 'replaced',
+    ): Promise<void> =>
       database.transaction(async (sql) => {
         const changed = await sql.run(
           "UPDATE grant_transactions SET state = $1 WHERE sender = $2 AND nonce = $3 AND state = 'signed'",
           ...[state, sender, nonce],
         )
         if (changed === 1 && state === 'replaced')
-          await sql.run("UPDATE grants SET state = 'promised' WHERE id = $1 AND state IN ('signed', 'sent')", grantId)
+          await sql.run(
+            "UPDATE grants SET state = 'promised' WHERE id = $1 AND state IN ('signed', 'sent')",
+            grantId,
+          )
       }),
 
     /** From one state to a later one; nothing where another has done it. */
     async advance(id: string, from: readonly GrantState[], to: GrantState): Promise<void> {
       const places = from.map((_, index) => `$${index + 3}`).join(', ')
-      await database.run(`UPDATE grants SET state = $1 WHERE id = $2 AND state IN (${places})`, to, id, ...from)
+      await database.run(
+        `UPDATE grants SET state = $1 WHERE id = $2 AND state IN (${places})`,
+        to,
+        id,
+        ...from,
+      )
     },
 
     /** Gives back to the budget what was not given. */
@@ -119,15 +128,25 @@ export async function latestOf(
   return row && toGrant(row)
 }
 
-export async function promisedSince(sql: Sql, kind: Grant['kind'], since: number): Promise<Promised> {
+/** Of a kind, since a time; `oldest`: when the first of them was. */
+export async function promisedSince(
+  sql: Sql,
+  kind: Grant['kind'],
+  since: number,
+): Promise<Promised & { oldest: number | undefined }> {
   // Wei don't fit into the sums of SQL.
-  const rows = await sql.all<Row>('SELECT gas, usdc FROM grants WHERE kind = $1 AND created_at > $2', kind, since)
-  return sumOf(rows)
+  const rows = await sql.all<Row>(
+    'SELECT gas, usdc, created_at FROM grants WHERE kind = $1 AND created_at > $2 ORDER BY created_at',
+    ...[kind, since],
+  )
+  return { ...sumOf(rows), oldest: rows[0] && Number(rows[0].created_at) }
 }
 
 /** What grants that are neither done nor failed still take from the wallet, at most. */
 export async function outstanding(sql: Sql): Promise<Promised> {
-  return sumOf(await sql.all<Row>("SELECT gas, usdc FROM grants WHERE state IN ('promised', 'signed', 'sent')"))
+  return sumOf(
+    await sql.all<Row>("SELECT gas, usdc FROM grants WHERE state IN ('promised', 'signed', 'sent')"),
+  )
 }
 
 export async function promise(sql: Sql, { kind, address, gas, usdc, network, now }: Wanted): Promise<Grant> {

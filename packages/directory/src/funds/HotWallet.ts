@@ -33,13 +33,20 @@ export type HotWallet = {
   /**
    * `waiting`: not in a block that is deep enough. `replaced`: the nonce belongs to another transaction, in a block that is deep enough.
    */
-  outcome(transaction: { hash: Hex; nonce: number }): Promise<'waiting' | 'done' | 'reverted' | 'replaced'>
+  outcome(transaction: {
+    sender: string
+    hash: Hex
+    nonce: number
+  }): Promise<'waiting' | 'done' | 'reverted' | 'replaced'>
   /** Why the token refuses a transfer, as it says now. */
   refusal(gift: Gift): Promise<string>
 }
 
 /** More than either takes; what is not used isn't paid. A gift is tried with it before it is promised. */
 const gasLimit = { gas: 60_000n, usdc: 150_000n } as const
+
+/** Blocks on top of the one in which another transaction took a nonce, before ours is signed anew. */
+const leastDepth = 16
 
 export function createHotWallet(
   { account, chainId }: Pick<FundSettings, 'account' | 'chainId'>,
@@ -76,6 +83,12 @@ export function createHotWallet(
     return { maxFeePerGas: maxFeePerGas * 4n, maxPriorityFeePerGas }
   }
 
+  const receiptOf = (hash: Hex) =>
+    client.getTransactionReceipt({ hash }).catch((error) => {
+      if (error instanceof TransactionReceiptNotFoundError) return undefined
+      throw error
+    })
+
   return {
     id: `${chainId}:${sender.toLowerCase()}`,
     balances,
@@ -110,28 +123,21 @@ export function createHotWallet(
         return /already known|already imported|known transaction/i.test(message) ? undefined : message
       }
     },
-    async outcome({ hash, nonce }) {
-      const head = await client.getBlockNumber()
-      const receipt = await client.getTransactionReceipt({ hash }).catch((error) => {
-        if (error instanceof TransactionReceiptNotFoundError) return undefined
-        throw error
-      })
+    async outcome({ sender: from, hash, nonce }) {
+      const [ofChain, address = ''] = from.split(':')
+      if (ofChain !== String(chainId)) return 'waiting'
+      const head = await client.getBlockNumber({ cacheTime: 0 })
+      const receipt = await receiptOf(hash)
       if (receipt) {
         const isDeep = head - receipt.blockNumber + 1n >= BigInt(confirmations)
         if (!isDeep) return 'waiting'
         return receipt.status === 'success' ? 'done' : 'reverted'
       }
-      // Of a block that everybody has seen by now: a node that is a little behind with its receipts has had its time.
-      const blockNumber = head - BigInt(confirmations) + 1n
+      // Nothing may be given twice because one of a provider's nodes is behind: the nonce was used long ago, and still nobody knows of ours.
+      const blockNumber = head - BigInt(Math.max(confirmations, leastDepth))
       if (blockNumber < 0n) return 'waiting'
-      const count = await client.getTransactionCount({ address: sender, blockNumber })
-      if (count <= nonce) return 'waiting'
-      // Asked again after that: it may have been mined between the two questions.
-      const late = await client.getTransactionReceipt({ hash }).catch((error) => {
-        if (error instanceof TransactionReceiptNotFoundError) return undefined
-        throw error
-      })
-      return late ? 'waiting' : 'replaced'
+      const count = await client.getTransactionCount({ address: address as Address, blockNumber })
+      return count > nonce && !(await receiptOf(hash)) ? 'replaced' : 'waiting'
     },
     async refusal(gift) {
       try {
@@ -145,7 +151,11 @@ export function createHotWallet(
 }
 
 function wordsOf(error: unknown): string {
-  const { details, shortMessage, message } = error as { details?: string; shortMessage?: string; message?: string }
+  const { details, shortMessage, message } = error as {
+    details?: string
+    shortMessage?: string
+    message?: string
+  }
   return (details || shortMessage || message || 'unknown').split('\n')[0]?.slice(0, 200) ?? ''
 }
 

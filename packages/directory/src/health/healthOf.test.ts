@@ -66,6 +66,14 @@ describe('the status', () => {
   })
 })
 
+test('the problem is that of now, not of before', () => {
+  const before = { ...noHealth, problem: 'Nobody answered.' }
+  const slow = saw('nc', { day: { probes: 2, reached: 1, correct: 1, latencies: [5_000] } })
+  expect(healthOf([slow], { now, probeEveryMs: 300_000, before }).problem).toContain('5.0 s')
+  expect(healthOf([saw('cn')], { now, probeEveryMs: 300_000, before }).problem).toBe('Nobody answered.')
+  expect(healthOf([saw('nc')], { now, probeEveryMs: 300_000, before }).problem).toBe('')
+})
+
 test('without reports everything stays as it was', () => {
   const before = { ...noHealth, status: 'online' as const, lastChecked: 5 }
   expect(healthOf([], { now, probeEveryMs: 300_000, before })).toEqual(before)

@@ -23,6 +23,7 @@ export function healthOf(
   const medianMs = rounded(medianKnown(current.map(medianOf)))
   const status = statusOf(current, medianMs, now)
   const isWell = status === 'online'
+  const isWrong = current.some(({ outcomes }) => !outcomes.endsWith('c'))
   return {
     status,
     lastChecked: Math.max(...current.map(({ reportedAt }) => reportedAt)),
@@ -31,7 +32,7 @@ export function healthOf(
     p95Ms: rounded(medianKnown(current.map(({ day }) => percentile(day.latencies, 0.95)))),
     uptimeDay: median(current.map(({ day }) => shareOf(day))),
     uptimeMonth: median(current.map(({ month }) => shareOf(month))),
-    problem: isWell ? '' : problem || before.problem || problemOf(current, medianMs),
+    problem: isWell ? '' : problem || (isWrong && before.problem) || problemOf(current, medianMs),
   }
 }
 

@@ -95,6 +95,15 @@ test('a server that suddenly names another address is not correct, and its price
   expect(health.problem).toContain(`The server names ${thief}`)
 })
 
+test('what a server said before its owner moved it elsewhere is not taken over', async () => {
+  await rooms.add(aListing('one'))
+  await start(async () => {
+    await rooms.providers.update('one', () => ({ apiUrl: 'https://elsewhere.example' }))
+    return well()
+  }).round()
+  expect((await rooms.record('one')).offer.models).toEqual([])
+})
+
 test('keeps what the status was and why', async () => {
   await rooms.add(aListing('one'))
   let answer = well()

@@ -71,7 +71,13 @@ export function startProber(
     await acceptReport(rooms, await signReport(rooms, account, found), {
       problem,
       nextProbeAt: Math.round(rooms.now() + next),
-      ...(correct && offer && { offer: toOffer({ offer, docs }, record.offer.providerAddress ?? undefined) }),
+      ...(correct &&
+        offer && {
+          offer: {
+            ...toOffer({ offer, docs }, record.offer.providerAddress ?? undefined),
+            apiUrl: record.apiUrl,
+          },
+        }),
     })
   }
 

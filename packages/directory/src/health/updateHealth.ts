@@ -9,8 +9,8 @@ import { readProbers } from './readProbers.ts'
 export type Finding = {
   /** For its owner, where something is wrong. */
   problem?: string | undefined
-  /** What its server says now, from a correct answer. */
-  offer?: Offer | undefined
+  /** What the server at a URL says now, from a correct answer. */
+  offer?: (Offer & { apiUrl: string }) | undefined
   nextProbeAt?: number | undefined
 }
 
@@ -44,8 +44,7 @@ export async function updateHealth(
     return {
       health,
       ...computeScore({ probers, praised: BigInt(praised), blamed: BigInt(blamed) }),
-      // Its owner may have moved it elsewhere while it was asked.
-      ...(offer && offer.providerAddress === record.offer.providerAddress && { offer }),
+      ...(offer && isStillOf(offer, record) && { offer: offerIn(offer) }),
       ...(nextProbeAt !== undefined && { nextProbeAt }),
     }
   })
@@ -57,3 +56,11 @@ export async function updateHealth(
   }
   return changed
 }
+
+/** Its owner may have moved it elsewhere while it was asked. */
+function isStillOf({ apiUrl, providerAddress }: Offer & { apiUrl: string }, record: ProviderRecord): boolean {
+  const registered = record.offer.providerAddress
+  return apiUrl === record.apiUrl && providerAddress?.toLowerCase() === registered?.toLowerCase()
+}
+
+const offerIn = ({ apiUrl: _, ...offer }: Offer & { apiUrl: string }): Offer => offer

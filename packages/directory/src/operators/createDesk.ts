@@ -61,8 +61,10 @@ export function createDesk(rooms: Rooms): Desk {
         'UPDATE feedback SET hidden = $1 WHERE provider_id = $2 AND consumer = $3 AND channel_id = $4',
         ...[action === 'hide' ? 1 : 0, provider, consumer, channel],
       )
-      if (count > 0) await writeDown(sql, { operator, action, subject: id, reason: note })
-      return count > 0
+      if (count === 0) return false
+      await sql.run('INSERT INTO rescores (provider_id) VALUES ($1) ON CONFLICT DO NOTHING', provider)
+      await writeDown(sql, { operator, action, subject: id, reason: note })
+      return true
     })
     if (!isDone) throw notFound('such feedback')
     return action === 'hide' ? 'It counts no more.' : 'It counts again.'

@@ -1,5 +1,6 @@
 /** Connection tests that anybody may ask for: bounded, so that nobody is flooded through us. */
 
+import { knownContracts } from '../knownContracts.ts'
 import type { ConnectionTest, TestOptions } from '../probe/ConnectionTest.ts'
 import { testConnection } from '../probe/testConnection.ts'
 import { Problem } from '../problem.ts'
@@ -13,7 +14,12 @@ const window = 60_000
 /** Hosts that are counted; a thief that names more has more hosts than that. */
 const mostHosts = 10_000
 
-export function createConnectionTests({ outward, now }: Pick<Rooms, 'outward' | 'now'>): ConnectionTests {
+export function createConnectionTests({
+  outward,
+  now,
+  settings,
+}: Pick<Rooms, 'outward' | 'now' | 'settings'>): ConnectionTests {
+  const isKnownContract = knownContracts(settings)
   let running = 0
   let startedAt = 0
   const hosts = new Map<string, number>()
@@ -34,7 +40,7 @@ export function createConnectionTests({ outward, now }: Pick<Rooms, 'outward' | 
     hosts.set(host, count)
     running++
     try {
-      return await testConnection({ ...target, outward })
+      return await testConnection({ ...target, outward, isKnownContract })
     } finally {
       running--
     }

@@ -54,7 +54,7 @@ describe('skillDefinitionSchema', () => {
       asking('{{inputs.text}} {{constructor.constructor("return process")()}}'),
       'is neither {{inputs.name}} nor',
     ],
-    ['JSON without quotes', asking('{"text": {{inputs.text}}}'), 'it begins like JSON and is none'],
+    ['JSON without quotes', asking('{"text": {{inputs.text}}}'), 'it begins like JSON, and is none'],
     [
       'a placeholder as a name',
       asking('{"{{inputs.text}}": "{{inputs.text}}"}'),
@@ -63,7 +63,7 @@ describe('skillDefinitionSchema', () => {
     [
       'JSON too deep',
       asking(`{"a": "{{inputs.text}}", "b": ${'['.repeat(30)}${']'.repeat(30)}}`),
-      'it is nested too deeply',
+      'it begins like JSON, and is none or nested too deeply',
     ],
     ['an input that nobody uses', asking('hello'), 'inputs.0: no step uses text'],
     [
@@ -141,4 +141,17 @@ describe('skillDefinitionSchema', () => {
     const steps = asking(...Array(10).fill(`{{inputs.text}} ${'x'.repeat(5_000)}`))
     expect(problemsOf({ ...aSkill(), ...steps })).toContainEqual(expect.stringContaining('characters in all'))
   })
+})
+
+test('refuses JSON within JSON that is none', () => {
+  const inner = { code: '{"text": {{inputs.text}}}' }
+  for (const request of [
+    { messages: [{ role: 'user', content: JSON.stringify(inner) }] },
+    { body: { list: [inner] } },
+  ]) {
+    const [step] = aSkill().steps
+    expect(problemsOf({ ...aSkill(), steps: [{ ...step, request }] }).join('\n')).toContain(
+      'it begins like JSON',
+    )
+  }
 })

@@ -1,5 +1,4 @@
 /** Whether everything that a definition refers to is there, and comes before what refers to it. */
-import { deepest, depthOf } from './depthOf.ts'
 import { type Json, jsonIn, placeholdersOf, readReference } from './fillTemplate.ts'
 import type { SkillDefinition, SkillInput } from './SkillDefinition.ts'
 import { templatesOf } from './templatesOf.ts'
@@ -50,8 +49,8 @@ export function assertReferences(
   for (const [index, step] of steps.entries()) {
     for (const { path, template } of templatesOf(step)) {
       const at = ['steps', index, 'request', ...path]
-      if (isBrokenJson(template)) report(at, 'it begins like JSON and is none: put placeholders into quotes')
-      if (depthOf(parts(template)) > deepest) report(at, 'it is nested too deeply')
+      if (hasBrokenJson(template))
+        report(at, 'it begins like JSON, and is none or nested too deeply; placeholders belong into quotes')
       else if (hasMarkedNames(template))
         report(at, 'names of objects must not have placeholders, and not be __proto__')
       for (const text of placeholdersOf(template)) {
@@ -83,24 +82,18 @@ function assertUnique(names: readonly string[], report: (index: number, name: st
 }
 
 /** Text such as `{"n": {{inputs.n}}}`: filled as text, a value could end it and begin something else. */
-function isBrokenJson(template: Json): boolean {
-  return (
-    typeof template === 'string' &&
-    /^\s*(?:\{\s*"|\[\s*[{["])/.test(template) &&
-    jsonIn(template) === undefined
-  )
-}
-
-function parts(template: Json): Json {
-  return typeof template === 'string' ? (jsonIn(template) ?? template) : template
+function hasBrokenJson(template: Json): boolean {
+  if (typeof template === 'string') {
+    const json = jsonIn(template)
+    return json === undefined ? /^\s*(?:\{\s*"|\[\s*[{["])/.test(template) : hasBrokenJson(json)
+  }
+  return typeof template === 'object' && template !== null && Object.values(template).some(hasBrokenJson)
 }
 
 function hasMarkedNames(template: Json): boolean {
-  const whole = parts(template)
+  const whole = typeof template === 'string' ? jsonIn(template) : template
   if (typeof whole !== 'object' || whole === null) return false
-  if (Array.isArray(whole)) return whole.some(hasMarkedNames)
   return Object.entries(whole).some(
-    ([name, part]) =>
-      name === '__proto__' || /\{\{/.test(name) || (typeof part === 'object' && hasMarkedNames(part)),
+    ([name, part]) => name === '__proto__' || /\{\{/.test(name) || hasMarkedNames(part as Json),
   )
 }

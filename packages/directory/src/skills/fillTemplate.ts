@@ -3,6 +3,8 @@
  * output is JSON. Values are put in once and never read again, so that nothing in them is a placeholder; nothing is executed.
  */
 
+import { deepest, depthOf } from './depthOf.ts'
+
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
 
 export type TemplateValues = {
@@ -96,11 +98,11 @@ export function resolveReference(text: string, { inputs, outputs }: TemplateValu
   return value
 }
 
-/** A JSON object or list that a text holds. */
+/** A JSON object or list that a text holds, unless it is nested too deeply. */
 export function jsonIn(text: string): Json | undefined {
   if (!/^\s*[[{]/.test(text)) return undefined
   const value = parse(text)
-  return typeof value === 'object' && value !== null ? value : undefined
+  return typeof value === 'object' && value !== null && depthOf(value) <= deepest ? value : undefined
 }
 
 function fillText(template: string, resolve: Resolve): string {
@@ -112,7 +114,7 @@ function fillJson(template: Json, resolve: Resolve): Json {
   if (typeof template === 'string') {
     const [match] = template.matchAll(placeholder)
     if (match && match[0].length === template.trim().length) return resolve(match[1] ?? '')
-    return interpolate(template, resolve)
+    return fillText(template, resolve)
   }
   if (Array.isArray(template)) return template.map((part: Json) => fillJson(part, resolve))
   if (typeof template !== 'object' || template === null) return template

@@ -3,7 +3,6 @@ import { isAddress } from 'viem'
 import { z } from 'zod'
 import { defineRoute, type Route } from '../http/Route.ts'
 import { categories, protocols } from '../Provider.ts'
-import { invalid } from '../problem.ts'
 import type { Rooms } from '../Rooms.ts'
 import { signatureShape } from '../signing/readAction.ts'
 import { createSkillbook } from './createSkillbook.ts'
@@ -12,8 +11,9 @@ import { estimateCost } from './estimateCost.ts'
 import { executionOf } from './execution.ts'
 import { planSteps, warningsOf } from './planSteps.ts'
 import { skillDefinitionSchema } from './SkillDefinition.ts'
-import type { SkillPosition, SkillRecord } from './Skills.ts'
+import type { SkillRecord } from './Skills.ts'
 import { describedSchema, savedSchema, summarySchema, validatedSchema } from './skillAnswers.ts'
+import { readSkillCursor, writeSkillCursor } from './skillCursor.ts'
 
 const tag = 'Skills'
 const shortly = { 'Cache-Control': 'public, max-age=5, stale-while-revalidate=60' }
@@ -71,11 +71,11 @@ export function skillRoutes(rooms: Rooms): Route[] {
         },
       },
       async handle({ query: { limit = 50, cursor, category, tag, search } }) {
-        const after = cursor === undefined ? undefined : readCursor(cursor)
+        const after = cursor === undefined ? undefined : readSkillCursor(cursor)
         const { records, total, next } = await book.skills.select({ category, tag, search }, { limit, after })
         const skills = records.map((record) => summarizeSkill(record, providerOf))
         return Response.json(
-          { skills, total, nextCursor: next ? writeCursor(next) : null },
+          { skills, total, nextCursor: next ? writeSkillCursor(next) : null },
           { headers: shortly },
         )
       },
@@ -177,16 +177,4 @@ export function skillRoutes(rooms: Rooms): Route[] {
       },
     }),
   ]
-}
-
-function writeCursor({ updatedAt, id }: SkillPosition): string {
-  return Buffer.from(`${updatedAt}:${id}`).toString('base64url')
-}
-
-/** @throws {Problem} 400 */
-function readCursor(cursor: string): SkillPosition {
-  const match = /^(\d{1,15}):([a-z0-9-]{1,100})$/.exec(Buffer.from(cursor, 'base64url').toString('utf8'))
-  if (!match)
-    throw invalid('The cursor is none of this list.', 'Use nextCursor as it came, or begin without one.')
-  return { updatedAt: Number(match[1]), id: match[2] ?? '' }
 }

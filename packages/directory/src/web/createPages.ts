@@ -48,7 +48,7 @@ export type MakePage = (
 export function createPages(rooms: PageRooms, { data = {}, operators, admit }: PageParts = {}): Hono {
   const { settings, snapshot, providers, log, now } = rooms
   const { origin } = settings
-  const assets = createAssets([settings.assets, fileURLToPath(new URL('./assets/', import.meta.url))])
+  const assets = createAssets([fileURLToPath(new URL('./assets/', import.meta.url)), settings.assets])
   const site: Site = { origin, asset: assets.urlOf }
   const models = createModels(snapshot)
   const app = new Hono()
@@ -56,7 +56,9 @@ export function createPages(rooms: PageRooms, { data = {}, operators, admit }: P
   const show =
     (page: MakePage, cost = 1) =>
     async (context: Context) => {
-      const { path, raw } = context.req
+      const { raw } = context.req
+      // As it is written, so that signs that can't be seen stay codes.
+      const path = new URL(raw.url).pathname
       try {
         admit?.(context, cost)
         const made = await page(context, new URL(raw.url).searchParams)
@@ -65,7 +67,8 @@ export function createPages(rooms: PageRooms, { data = {}, operators, admit }: P
         return fail(context, error)
       }
     }
-  function fail({ req: { path, raw } }: Context, error: unknown): Promise<Response> {
+  function fail({ req: { raw } }: Context, error: unknown): Promise<Response> {
+    const path = new URL(raw.url).pathname
     if (error instanceof Problem) return respond(site, problemPage(path, error), raw)
     log.error({ err: error, path }, 'a page failed')
     return respond(site, failedPage(path), raw)
@@ -93,7 +96,7 @@ export function createPages(rooms: PageRooms, { data = {}, operators, admit }: P
         data.history?.(id) ?? { hours: [], changes: [] },
         data.feedback?.(id) ?? [],
       ])
-      return providerPage({ record, history, feedback, origin, now: now() })
+      return providerPage({ record, history, feedback, settings, now: now() })
     }),
   )
   app.get(

@@ -51,6 +51,9 @@ ${codeBlock('Register', registerCall(origin))}
   }
 }
 
+/** Listings without them are accepted, and agents aren't shown them. */
+const agentsNeedIt = { mark: 'needed to be listed' } as const
+
 function form(): Html {
   return html`<noscript><p class="notice">Signing takes JavaScript and a wallet in this browser. Without them use the API, as shown below.</p></noscript>
 <form id="register" class="form" method="dialog">
@@ -67,7 +70,7 @@ ${select(
   'drain',
 )}
 ${field('apiUrl', 'API URL', { type: 'url', required: true, longest: 300, placeholder: 'https://api.example.com', hint: 'Requests go below it: /v1/pricing, /v1/docs, /v1/chat/completions.' })}
-${field('providerAddress', 'Provider address', { longest: 42, placeholder: '0x…', hint: 'Who is paid. The same wallet signs; MPP services may do without.', autocomplete: 'off' })}
+${field('providerAddress', 'Provider address', { longest: 42, mark: 'of DRAIN channels', placeholder: '0x…', hint: 'Who is paid. The same wallet signs; MPP services may do without.', autocomplete: 'off' })}
 </div>
 <div class="fields" data-only="mpp">
 ${field('mppEndpoint', 'What is paid', { longest: 300, placeholder: '/api/search', hint: 'A path below the API URL, or a URL of the same host. Of MPP services only.' })}
@@ -82,11 +85,11 @@ ${select('mppType', 'Kind', [
 <legend>What people and agents read</legend>
 <div class="fields">
 ${field('name', 'Name', { required: true, longest: 80 })}
-${field('contactEmail', 'Contact e-mail', { type: 'email', longest: 200, hint: 'Shown on the provider’s page.', autocomplete: 'email' })}
-${field('description', 'Description', { rows: 4, longest: 1_000, hint: 'What it does, for whom, and what is special about it. At most 1,000 characters.' })}
-${field('website', 'Website', { type: 'url', longest: 500 })}
-${field('logoUrl', 'Logo URL', { type: 'url', longest: 500 })}
-${field('docsUrl', 'Docs URL', { type: 'url', longest: 500, hint: 'For people; agents read /v1/docs.' })}
+${field('contactEmail', 'Contact e-mail', { ...agentsNeedIt, type: 'email', longest: 200, hint: 'Shown on the provider’s page.', autocomplete: 'email' })}
+${field('description', 'Description', { ...agentsNeedIt, rows: 4, longest: 1_000, hint: 'What it does, for whom, and what is special about it. At most 1,000 characters.' })}
+${field('website', 'Website', { ...agentsNeedIt, type: 'url', longest: 500 })}
+${field('logoUrl', 'Logo URL', { ...agentsNeedIt, type: 'url', longest: 500 })}
+${field('docsUrl', 'Docs URL', { ...agentsNeedIt, type: 'url', longest: 500, hint: 'For people; agents read /v1/docs.' })}
 ${select(
   'category',
   'Category',

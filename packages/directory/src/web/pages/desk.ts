@@ -36,6 +36,15 @@ ${problem && html`<p class="notice problem" role="alert">${shown(problem)}</p>`}
   }
 }
 
+const countNames = [
+  ['all', 'All'],
+  ['approved', 'Approved'],
+  ['pending', 'Waiting'],
+  ['online', 'Online'],
+  ['degraded', 'Degraded'],
+  ['offline', 'Offline'],
+] as const
+
 /** @param said What came of the last decision. */
 export function deskPage(overview: DeskOverview, operator: string, now: number, said?: string): Page {
   const { pending, counts, troubled, feedback, actions } = overview
@@ -46,7 +55,7 @@ export function deskPage(overview: DeskOverview, operator: string, now: number, 
 <form method="post" action="/desk/session/end"><span class="below-inline">Signed in: <code>${shown(operator, 60)}</code></span> <button type="submit">Sign out</button></form></div>
 ${said && html`<p class="notice" role="status">${shown(said, 400)}</p>`}
 <dl class="facts">
-${Object.entries(counts).map(([what, count]) => html`<div><dt>${what}</dt><dd class="figure">${count}</dd></div>`)}
+${countNames.map(([what, name]) => html`<div><dt>${name}</dt><dd class="figure">${counts[what]}</dd></div>`)}
 </dl>
 <section aria-labelledby="queue">
 <h2 id="queue">Queue</h2>
@@ -67,7 +76,7 @@ ${
     ? html`<p class="empty">Nothing yet.</p>`
     : html`<div class="scroll scroll-tall" role="region" aria-label="Log" tabindex="0"><table>
 <thead><tr><th scope="col">When</th><th scope="col">Who</th><th scope="col">What</th><th scope="col">Whom</th><th scope="col">Why</th></tr></thead>
-<tbody>${actions.map(({ at, operator, action, subject, reason }) => html`<tr><td>${time(at)}</td><td><code>${shown(operator, 60)}</code></td><td>${shown(action, 60)}</td><td><code>${shown(subject, 120)}</code></td><td>${shown(reason, 300)}</td></tr>`)}</tbody>
+<tbody>${actions.map(({ at, operator, action, subject, reason }) => html`<tr><td>${time(at)}</td><td><code>${shown(operator, 60)}</code></td><td>${shown(action, 60)}</td><td><code>${shown(subject, 120)}</code></td><td class="text">${shown(reason, 300)}</td></tr>`)}</tbody>
 </table></div>`
 }
 </section>`,
@@ -93,7 +102,7 @@ function troubledTable(records: readonly ProviderRecord[], now: number): Html {
 <thead><tr><th scope="col">Provider</th><th scope="col">Status</th><th scope="col">Problem</th><th scope="col">Checked</th><th scope="col">Decide</th></tr></thead>
 <tbody>${records.map(
     ({ id, profile, health, state }) =>
-      html`<tr><th scope="row"><a href="/providers/${encodeURIComponent(id)}">${name(profile.name, 60)}</a></th><td>${state === 'suspended' ? stateMark(state) : statusMark(health.status)}</td><td><bdi>${shown(health.problem, 200)}</bdi></td><td>${health.lastChecked === null ? 'never' : ago(health.lastChecked, now)}</td><td>${decisionForm(id, [state === 'suspended' ? 'reinstate' : 'suspend'], `about ${shown(profile.name, 80)}`)}</td></tr>`,
+      html`<tr><th scope="row"><a href="/providers/${encodeURIComponent(id)}">${name(profile.name, 60)}</a></th><td>${state === 'suspended' ? stateMark(state) : statusMark(health.status)}</td><td class="text"><bdi>${shown(health.problem, 200)}</bdi></td><td>${health.lastChecked === null ? 'never' : ago(health.lastChecked, now)}</td><td>${decisionForm(id, [state === 'suspended' ? 'reinstate' : 'suspend'], `about ${shown(profile.name, 80)}`)}</td></tr>`,
   )}</tbody>
 </table></div>`
 }
@@ -120,10 +129,11 @@ const words: Record<Decision['action'], string> = {
 
 /** One form for each thing to decide; the button that is pressed says what. */
 function decisionForm(id: string, actions: readonly Decision['action'][], about: string): Html {
+  const noteId = `note-${encodeURIComponent(id)}`
   return html`<form method="post" action="/desk/decisions" class="decision">
 <input type="hidden" name="id" value="${id}">
-<label class="unseen" for="note-${id}">Note ${about}</label>
-<input id="note-${id}" name="note" maxlength="${longestNote}" placeholder="Note, for the owner and the log">
+<label class="unseen" for="${noteId}">Note ${about}</label>
+<input id="${noteId}" name="note" maxlength="${longestNote}" placeholder="Note, for the owner and the log">
 ${actions.map((action) => html`<button type="submit" name="action" value="${action}" data-confirm="${words[action]} (${about})?"${action === 'approve' && html` class="primary"`}>${words[action]}<span class="unseen"> (${about})</span></button>`)}
 </form>`
 }

@@ -52,7 +52,7 @@ ${
   parameters.length > 0 &&
   html`<div class="scroll" role="region" aria-label="Parameters of ${method} ${path}" tabindex="0"><table>
 <thead><tr><th scope="col">Parameter</th><th scope="col">In</th><th scope="col">Type</th><th scope="col">Meaning</th></tr></thead>
-<tbody>${parameters.map(({ name, in: place, required, description, schema }) => html`<tr><th scope="row"><code>${name}</code>${required && html` <span class="optional">required</span>`}</th><td>${place}</td><td>${typeOf(schema)}</td><td>${description ?? ''}</td></tr>`)}</tbody>
+<tbody>${parameters.map(({ name, in: place, required, description, schema }) => html`<tr><th scope="row"><code>${name}</code>${required && html` <span class="optional">required</span>`}</th><td>${place}</td><td>${typeOf(schema)}</td><td class="text">${description ?? ''}</td></tr>`)}</tbody>
 </table></div>`
 }
 ${schema && html`<details><summary>Body (JSON Schema)</summary><pre tabindex="0" role="region" aria-label="Body of ${method} ${path}"><code>${JSON.stringify(schema, undefined, 2)}</code></pre></details>`}

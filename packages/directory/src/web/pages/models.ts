@@ -38,7 +38,7 @@ ${field('search', 'Search', { type: 'search', value: search, longest: 200 })}
 <p class="count" role="status">${fitting.length} ${fitting.length === 1 ? 'model' : 'models'}</p>
 ${
   entries.length > 0 &&
-  html`<div class="scroll" role="region" aria-label="Models" tabindex="0"><table>
+  html`<div class="scroll" role="region" aria-label="Table of models" tabindex="0"><table>
 <thead><tr><th scope="col">Model</th><th scope="col" class="number">Providers</th><th scope="col">Cheapest</th><th scope="col">From</th></tr></thead>
 <tbody>${entries.map(row)}</tbody>
 </table></div>`

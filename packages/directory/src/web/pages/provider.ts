@@ -6,6 +6,7 @@ import type { FeedbackData, HistoryData } from '../PageData.ts'
 import { lastDays, lastHours } from '../parts/days.ts'
 import { feedbackList } from '../parts/feedbackList.ts'
 import { latencyChart } from '../parts/latencyChart.ts'
+import type { PaySettings } from '../parts/payCode.ts'
 import { payParts } from '../parts/payParts.ts'
 import { priceTable } from '../parts/priceTable.ts'
 import { kinds } from '../parts/providerList.ts'
@@ -22,8 +23,7 @@ export type ProviderPageData = {
   record: ProviderRecord
   history: HistoryData
   feedback: readonly FeedbackData[]
-  /** Of this directory. */
-  origin: string
+  settings: PaySettings
   now: number
 }
 
@@ -47,7 +47,7 @@ ${facts(record, now)}
 ${unlisted(record)}
 ${lacks(record)}
 ${priceTable(record)}
-${state === 'approved' && payParts(record, data.origin)}
+${state === 'approved' && payParts(record, data.settings)}
 ${health(data)}
 ${scoreParts(record)}
 ${feedbackList(data.feedback)}

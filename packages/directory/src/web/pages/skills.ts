@@ -41,7 +41,7 @@ function card({ id, title, summary, tags, author, steps, cost, updatedAt }: Skil
 <h2><a href="${skillPath(id)}">${name(title)}</a></h2>
 <p dir="auto">${shown(summary, 240)}</p>
 <p class="tags">${tags.map((tag) => html`<span class="tag">${shown(tag, 30)}</span>`)}</p>
-<p class="below">${steps} ${steps === 1 ? 'step' : 'steps'} · about <span class="figure">${cost ?? 'an unknown sum'}</span>${cost !== null && ' USDC'} · by <code>${short(author)}</code> · ${time(updatedAt)}</p>
+<p class="below">${steps} ${steps === 1 ? 'step' : 'steps'} · about <span class="figure">${shown(cost ?? 'an unknown sum', 40)}</span>${cost !== null && ' USDC'} · by <code>${short(author)}</code> · ${time(updatedAt)}</p>
 </article></li>`
 }
 
@@ -65,7 +65,7 @@ export function skillPage(
 ${paragraphs(summary, 1_000)}
 <p class="tags">${tags.map((tag) => html`<span class="tag">${shown(tag, 30)}</span>`)}<span class="tag">${execution.protocol === 'mixed' ? 'channels and MPP' : execution.protocol === 'mpp' ? 'MPP' : 'DRAIN channels'}</span></p>
 <dl class="facts">
-<div><dt>Costs about</dt><dd><span class="figure">${cost.total ?? 'not known'}</span>${cost.total !== null && ' USDC'}</dd></div>
+<div><dt>Costs about</dt><dd><span class="figure">${shown(cost.total ?? 'not known', 40)}</span>${cost.total !== null && ' USDC'}</dd></div>
 <div><dt>Steps</dt><dd class="figure">${steps.length}</dd></div>
 <div><dt>Author</dt><dd><code>${short(author)}</code></dd></div>
 <div><dt>Changed</dt><dd>${time(updatedAt)}</dd></div>
@@ -74,7 +74,7 @@ ${cost.note && html`<p class="hint">${shown(cost.note, 400)}</p>`}
 ${warnings.length > 0 && html`<section class="panel panel-warning" aria-labelledby="warnings"><h2 id="warnings">Warnings</h2><ul>${warnings.map((warning) => html`<li>${shown(warning, 400)}</li>`)}</ul></section>`}
 <section aria-labelledby="run">
 <h2 id="run">Have an agent do it</h2>
-<p>Tools: ${execution.toolsNeeded.map((tool) => html`<code>${shown(tool, 60)}</code> `)}. Paste this into an agent that has <a href="/skill.md">drain-mcp</a>. The author wrote what is in it: read it first.</p>
+<p>Tools: ${execution.toolsNeeded.map((tool, index) => html`${index > 0 && ', '}<code>${shown(tool, 60)}</code>`)}. Paste this into an agent that has <a href="/skill.md">drain-mcp</a>. The author wrote what is in it: read it first.</p>
 ${codeBlock('Instructions', verbatim(execution.instructions, 40_000))}
 </section>
 ${inputs.length > 0 && inputTable(inputs)}
@@ -89,11 +89,11 @@ ${inputs.length > 0 && inputTable(inputs)}
 function inputTable(inputs: SkillData['inputs']): Html {
   return html`<section aria-labelledby="inputs">
 <h2 id="inputs">Inputs</h2>
-<div class="scroll" role="region" aria-label="Inputs" tabindex="0"><table>
+<div class="scroll" role="region" aria-label="Table of inputs" tabindex="0"><table>
 <thead><tr><th scope="col">Name</th><th scope="col">Type</th><th scope="col">What it is</th><th scope="col">Example</th></tr></thead>
 <tbody>${inputs.map(
     ({ name, type, description, required, example }) =>
-      html`<tr><th scope="row"><code>${shown(name, 60)}</code>${!required && html` <span class="optional">optional</span>`}</th><td>${shown(type, 20)}</td><td>${shown(description, 400)}</td><td>${example !== undefined && html`<code>${shown(example, 200)}</code>`}</td></tr>`,
+      html`<tr><th scope="row"><code>${shown(name, 60)}</code>${!required && html` <span class="optional">optional</span>`}</th><td>${shown(type, 20)}</td><td class="text">${shown(description, 400)}</td><td>${example !== undefined && html`<code>${shown(example, 200)}</code>`}</td></tr>`,
   )}</tbody>
 </table></div>
 </section>`
@@ -104,7 +104,7 @@ function stepOf(step: SkillData['steps'][number], record: ProviderRecord | undef
   return html`<li>
 <h3>${name(title)} <code class="below-inline">${shown(id, 60)}</code></h3>
 <p>${record ? html`<a href="/providers/${encodeURIComponent(provider)}">${name(record.profile.name)}</a> ${statusMark(record.health.status)}` : html`<code>${shown(provider, 100)}</code> <span class="status status-offline"><span class="dot" aria-hidden="true"></span>Not in this directory</span>`}
-<span class="below-inline">${model && html`${name(model)}, `}${protocol === 'mpp' ? 'MPP' : 'DRAIN'}, ${cost === null ? 'price not known' : `about ${cost} USDC`}</span></p>
+<span class="below-inline">${model && html`${name(model)}, `}${protocol === 'mpp' ? 'MPP' : 'DRAIN'}, ${cost === null ? 'price not known' : `about ${shown(cost, 40)} USDC`}</span></p>
 <details><summary>What is sent</summary><pre tabindex="0" role="region" aria-label="Request of step ${shown(id, 60)}"><code>${verbatim(request, 8_000)}</code></pre></details>
 <p class="hint">Gives: ${shown(output, 300)}</p>
 </li>`

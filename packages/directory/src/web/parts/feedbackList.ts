@@ -15,7 +15,7 @@ ${feedback.length === 0 ? html`<p class="empty">Nobody has reported yet. Agents 
 
 function report({ at, outcome, protocol, reason, consumer, paid }: FeedbackData): Html {
   return html`<li>
-<p><span class="status outcome-${outcome}"><span class="dot" aria-hidden="true"></span>${outcome === 'success' ? 'Worked' : 'Failed'}</span> <span class="below-inline">${time(at)}, by <code>${shown(consumer, 44)}</code>, ${protocol === 'mpp' ? 'MPP' : 'DRAIN'}, ${paid === null ? 'not counted' : `${paid} USDC paid`}</span></p>
+<p><span class="status outcome-${outcome}"><span class="dot" aria-hidden="true"></span>${outcome === 'success' ? 'Worked' : 'Failed'}</span> <span class="below-inline">${time(at)}, by <code>${shown(consumer, 44)}</code>, ${protocol === 'mpp' ? 'MPP' : 'DRAIN'}, ${paid === null ? 'not counted' : `${shown(paid, 40)} USDC paid`}</span></p>
 ${reason && html`<p class="said" dir="auto">${shown(reason, 500)}</p>`}
 </li>`
 }

@@ -1,5 +1,6 @@
 /** Parts of forms. A field's id is its name, unless a page has several of that name. */
 import { html } from 'hono/html'
+import { plainText } from '../../probe/plainText.ts'
 import type { Html } from '../Page.ts'
 
 export type FieldOptions = {
@@ -15,16 +16,30 @@ export type FieldOptions = {
   most?: number
   step?: string
   autocomplete?: string
+  /** What stands beside the label; `optional` by default where it isn't required. */
+  mark?: string
   /** Ids where one page has several fields of a name. */
   id?: string
 }
 
 export function field(name: string, label: string, options: FieldOptions = {}): Html {
-  const { type = 'text', hint, value = '', required, longest, placeholder, rows, least, most } = options
+  const {
+    type = 'text',
+    hint,
+    value: given = '',
+    required,
+    longest,
+    placeholder,
+    rows,
+    least,
+    most,
+  } = options
+  const value = plainText(given)
   const { id = name, step, autocomplete } = options
+  const { mark = required || type === 'search' ? '' : 'optional' } = options
   const about = html` id="${id}" name="${name}"${hint && html` aria-describedby="${id}-hint"`}${required && html` required`}${longest !== undefined && html` maxlength="${longest}"`}${placeholder !== undefined && html` placeholder="${placeholder}"`}${autocomplete && html` autocomplete="${autocomplete}"`}`
   return html`<p class="${rows ? 'field whole' : 'field'}">
-<label for="${id}">${label}${!required && type !== 'search' && html` <span class="optional">optional</span>`}</label>
+<label for="${id}">${label}${mark && html` <span class="optional">${mark}</span>`}</label>
 ${
   rows
     ? html`<textarea${about} rows="${rows}">${value}</textarea>`

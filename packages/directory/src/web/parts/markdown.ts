@@ -20,7 +20,10 @@ function readBlock(lines: readonly string[], at: number): [Html | undefined, num
   if (line.startsWith('```')) {
     const end = endOf(lines, at + 1, (one) => !one.startsWith('```'))
     const code = lines.slice(at + 1, end).join('\n')
-    return [html`<pre tabindex="0" role="region" aria-label="Code"><code>${code}</code></pre>`, end + 1]
+    return [
+      html`<pre tabindex="0" role="region" aria-label="Code: ${lines[at + 1] ?? ''}"><code>${code}</code></pre>`,
+      end + 1,
+    ]
   }
   const [, marks = '', title = ''] = /^(#{1,4})\s+(.+)$/.exec(line) ?? []
   if (marks) return [heading(marks.length, title), at + 1]
@@ -58,7 +61,7 @@ function table(lines: readonly string[]): Html {
       .split('|')
       .map((cell) => cell.trim()),
   )
-  return html`<div class="scroll" role="region" aria-label="Table" tabindex="0"><table>
+  return html`<div class="scroll" role="region" aria-label="Table: ${head.join(', ')}" tabindex="0"><table>
 <thead><tr>${head.map((cell) => html`<th scope="col">${inline(cell)}</th>`)}</tr></thead>
 <tbody>${rows.map((row) => html`<tr>${row.map((cell) => html`<td>${inline(cell)}</td>`)}</tr>`)}</tbody>
 </table></div>`

@@ -1,8 +1,12 @@
 /** How one provider is paid, as code that runs when it is copied: strangers' names in it stay names. */
-import { Usdc } from '@drain/core'
+import { Deployment, Usdc } from '@drain/core'
+import { isAddressEqual } from 'viem'
 import type { ProviderRecord } from '../../Provider.ts'
+import type { Settings } from '../../settings.ts'
 import { scriptString, shellWord } from './code.ts'
 import { amountOf, cheapestOf, comparedPrice } from './price.ts'
+
+export type PaySettings = Pick<Settings, 'origin' | 'chains'>
 
 const example = 'Say hello in one sentence.'
 
@@ -43,44 +47,79 @@ export function mcpSteps(record: ProviderRecord): string {
 }
 
 /** The settings of an MCP client. */
-export function mcpSettings(origin: string): string {
-  const drain = { command: 'npx', args: ['-y', 'drain-mcp'], env: { DRAIN_DIRECTORY_URL: origin } }
+export function mcpSettings(record: ProviderRecord, { origin, chains }: PaySettings): string {
+  const { chainId, own } = chainOf(record, chains)
+  const env = {
+    DRAIN_DIRECTORY_URL: origin,
+    ...(chainId !== 137 && { DRAIN_CHAIN_ID: String(chainId) }),
+    ...(own && {
+      DRAIN_CONTRACT_ADDRESS: own.contract,
+      DRAIN_USDC_ADDRESS: own.token,
+      DRAIN_RPC_URL: '<a node>',
+    }),
+  }
+  const drain = { command: 'npx', args: ['-y', 'drain-mcp'], env }
   return JSON.stringify({ mcpServers: { drain } }, undefined, 2)
 }
 
-export function sdkCode(record: ProviderRecord): string {
-  const { protocol, chainId, apiUrl } = record
-  const model = cheapestOf(record)?.id
+export function sdkCode(record: ProviderRecord, { chains }: PaySettings): string {
+  const { protocol, apiUrl } = record
   const isMpp = protocol === 'mpp'
-  const url = isMpp ? paidUrl(record) : `${apiUrl}/v1/chat/completions`
-  const call =
-    model === undefined && isMpp
-      ? [`const response = await client.fetch(${scriptString(url)})`]
-      : [
-          `const response = await client.fetch(${scriptString(url)}, {`,
-          "  method: 'POST',",
-          "  headers: { 'Content-Type': 'application/json' },",
-          '  body: JSON.stringify({',
-          ...(model === undefined ? [] : [`    model: ${scriptString(model)},`]),
-          `    messages: [{ role: 'user', content: ${scriptString(example)} }],`,
-          '  }),',
-          '})',
-        ]
+  const { chainId: chain, own } = chainOf(record, chains)
   return [
-    "import { createDrainClient } from '@drain-protocol/sdk'",
+    `import { createDrainClient${isMpp ? ', Deployment' : ''} } from '@drain-protocol/sdk'`,
     ...(isMpp ? ["import { evmCharge } from '@drain/mpp/client'"] : []),
+    "import type { Hex } from 'viem'",
     "import { privateKeyToAccount } from 'viem/accounts'",
     '',
+    'const account = privateKeyToAccount(process.env.PRIVATE_KEY as Hex)',
     'const client = createDrainClient({',
-    '  account: privateKeyToAccount(process.env.PRIVATE_KEY),',
-    `  chainId: ${chainId ?? 137},`,
-    ...(isMpp ? ['  schemes: [evmCharge()],'] : []),
-    `  limits: { perRequest: '0.05', perChannel: '${trialDeposit(record)}', providers: [${scriptString(originOf(apiUrl))}] },`,
+    '  account,',
+    `  chainId: ${chain},`,
+    ...(own ? [`  contractAddress: '${own.contract}',`, '  rpcUrl: process.env.RPC_URL,'] : []),
+    ...(isMpp
+      ? [
+          `  schemes: [evmCharge({ account, deployment: Deployment.find({ chainId: ${chain} }), maxAmount: '0.05' })],`,
+        ]
+      : []),
+    '  limits: {',
+    "    perRequest: '0.05',",
+    `    perChannel: '${trialDeposit(record)}',`,
+    `    providers: [${scriptString(originOf(apiUrl))}],`,
+    '  },',
     '})',
-    ...call,
-    'console.log(await response.json())',
+    ...sdkRequest(record),
+    'console.log(await response.text())',
     ...(isMpp ? [] : ['await client.closeAll() // what was not used comes back']),
   ].join('\n')
+}
+
+/** A chain whose contract core doesn't know has this directory's; what a provider names as one is never paid through. */
+function chainOf({ chainId }: ProviderRecord, chains: PaySettings['chains']) {
+  const id = chainId ?? 137
+  const own = chains.find(({ deployment }) => deployment.chainId === id)?.deployment
+  const isKnown = Deployment.deployments.some(
+    (known) => known.chainId === id && (!own || isAddressEqual(known.contract, own.contract)),
+  )
+  return { chainId: id, own: isKnown ? undefined : own }
+}
+
+function sdkRequest(record: ProviderRecord): string[] {
+  const { protocol, apiUrl, profile } = record
+  const model = cheapestOf(record)?.id
+  const isMpp = protocol === 'mpp'
+  const url = scriptString(isMpp ? paidUrl(record) : `${apiUrl}/v1/chat/completions`)
+  if (isMpp && profile.mppType !== 'llm') return [`const response = await client.fetch(${url})`]
+  return [
+    `const response = await client.fetch(${url}, {`,
+    "  method: 'POST',",
+    "  headers: { 'Content-Type': 'application/json' },",
+    '  body: JSON.stringify({',
+    ...(model === undefined ? [] : [`    model: ${scriptString(model)},`]),
+    `    messages: [{ role: 'user', content: ${scriptString(example)} }],`,
+    '  }),',
+    '})',
+  ]
 }
 
 export function curlCode(record: ProviderRecord): string {

@@ -43,8 +43,9 @@ export function usdc(text: string | null): string {
 
 /** A model's price in few words. */
 export function shortPrice(model: Model): Html {
+  const figure = (text: string | null) => html`<span class="figure">${usdc(text)}</span>`
   if (isFlat(model)) {
-    return html`<span class="figure">${usdc(model.inputPer1kTokens)}</span> <span class="unit">USDC per 1k or request</span>`
+    return html`${figure(model.inputPer1kTokens)}<span class="below">USDC, flat</span>`
   }
-  return html`<span class="figure">${usdc(model.inputPer1kTokens)}</span> <span class="unit">in</span> · <span class="figure">${usdc(model.outputPer1kTokens)}</span> <span class="unit">out, USDC per 1k tokens</span>`
+  return html`${figure(model.inputPer1kTokens)} <span class="unit">in</span> · ${figure(model.outputPer1kTokens)} <span class="unit">out</span><span class="below">USDC per 1k tokens</span>`
 }

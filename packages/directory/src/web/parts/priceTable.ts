@@ -16,7 +16,7 @@ export function priceTable({ offer, protocol }: ProviderRecord): Html {
 ${
   models.length === 0
     ? html`<p class="empty">${none}</p>`
-    : html`<div class="scroll${models.length > 15 && ' scroll-tall'}" role="region" aria-label="Prices" tabindex="0"><table>
+    : html`<div class="scroll${models.length > 15 && ' scroll-tall'}" role="region" aria-label="Table of prices" tabindex="0"><table>
 <thead><tr><th scope="col">Model</th><th scope="col" class="number">In, USDC<br>per 1k tokens</th><th scope="col" class="number">Out, USDC<br>per 1k tokens</th><th scope="col">Elsewhere</th></tr></thead>
 <tbody>${models.map(
         (model) =>

@@ -8,7 +8,8 @@ import { signAction } from './signAction.ts'
 import { createWalletStep } from './walletStep.ts'
 
 type Check = { name: string; passed: boolean; detail: string }
-type Line = Check | { done: true; passed: boolean; title?: string; action?: string }
+/** How a test ended; with a title where it wasn't made. */
+type Verdict = { done: true; passed: boolean; title?: string; action?: string }
 type Registered = { id: string; state: string; missing: readonly string[]; token?: string }
 
 whereThereIs('register', (form) => startRegistration(form as HTMLFormElement))
@@ -20,10 +21,10 @@ function startRegistration(form: HTMLFormElement): void {
     const address = form.elements.namedItem('providerAddress')
     if (address instanceof HTMLInputElement && address.value === '') address.value = account
   })
-  const outcome = part('outcome')
+  const outcome = make('p', { id: 'outcome', role: 'status' })
+  checks.after(outcome)
   // What is wrong with it is said by the API, beside the field.
   form.noValidate = true
-  for (const id of ['test', 'send']) part<HTMLButtonElement>(id).disabled = false
   const look = () => {
     const { protocol } = readForm(form)
     for (const only of form.querySelectorAll<HTMLElement>('[data-only]'))
@@ -37,12 +38,15 @@ function startRegistration(form: HTMLFormElement): void {
     checks.replaceChildren()
     outcome.textContent = ''
     const target = { apiUrl, protocol, providerAddress, docsUrl, mppEndpoint, mppType }
-    for await (const line of callForLines<Line>('/api/directory/test', target)) {
-      if (!('done' in line)) checks.append(describe(line))
-      else if (line.title) throw new Error([line.title, line.action].filter(Boolean).join(' '))
-      else return line.passed
+    let verdict: Verdict | undefined
+    for await (const line of callForLines<Check | Verdict>('/api/directory/test', target)) {
+      if ('done' in line) verdict = line
+      else checks.append(describe(line))
     }
-    throw new Error('The test was cut off. Try again.')
+    if (!verdict) throw new Error('The test was cut off. Try again.')
+    const { title, action, passed } = verdict
+    if (title) throw new Error([title, action].filter(Boolean).join(' '))
+    return passed
   }
 
   async function register(): Promise<void> {
@@ -74,13 +78,7 @@ function startRegistration(form: HTMLFormElement): void {
     notices.run('Testing the connection …', () =>
       sayingWhere(async () => {
         const passed = await test()
-        checks.append(
-          make(
-            'li',
-            { class: 'verdict' },
-            passed ? 'All checks passed.' : 'Mend what is named above, and test again.',
-          ),
-        )
+        outcome.textContent = passed ? 'All checks passed.' : 'Mend what failed, and test again.'
       }),
     ),
   )
@@ -99,6 +97,7 @@ function describe({ name, passed, detail }: Check): HTMLLIElement {
     make('strong', {}, name),
     ' ',
     verdict,
+    ' ',
     make('span', { class: 'detail' }, detail),
   )
 }

@@ -224,17 +224,18 @@ function section(title: string, ...children: HTMLElement[]): HTMLElement {
   return make('section', {}, make('h2', {}, title), ...children)
 }
 
-const wallets = () =>
-  make(
-    'div',
-    { id: 'wallets' },
-    make('p', {}, 'No wallet was found in this browser. Install one, then load the page anew.'),
-  )
+function wallets(): HTMLElement {
+  const none = 'No wallet was found in this browser. Install one, then load the page anew.'
+  return make('div', { id: 'wallets' }, make('p', {}, none))
+}
 
-const saveButton = () => make('button', { type: 'submit', class: 'primary' }, 'Sign and save')
+function saveButton(): HTMLElement {
+  return make('button', { type: 'submit', class: 'primary' }, 'Sign and save')
+}
 
-const linkTo = (id: string) =>
-  make('p', {}, make('a', { href: `/skills/${encodeURIComponent(id)}` }, 'See it as others do'))
+function linkTo(id: string): HTMLElement {
+  return make('p', {}, make('a', { href: `/skills/${encodeURIComponent(id)}` }, 'See it as others do'))
+}
 
 /** `Step 2, request` for `['steps', 1, 'request']`. */
 function wordsFor(path: Problem['path']): string {

@@ -20,9 +20,10 @@ function startTrial(root: HTMLElement, trial: Trial, notices: Notices): void {
   const { deployment, apiUrl, payee } = trial
   let connected: { wallet: Wallet; account: Address } | undefined
   let payer: Payer | undefined
+  let limitsOfPayer = ''
   let terms: Terms | undefined
   const conversation = createConversation({
-    ...{ trial, notices, payer: () => payer, terms: () => terms },
+    ...{ trial, notices, payer: payerNow, terms: () => terms },
     after: refresh,
   })
 
@@ -57,28 +58,32 @@ function startTrial(root: HTMLElement, trial: Trial, notices: Notices): void {
     watchChanges(wallet, { account, chainId: deployment.chainId }, () =>
       leave('Your wallet changed. Connect it again.'),
     )
-    if (!(await useLimits())) return
+    if (!(await payerNow())) return
     await refresh()
     conversation.look()
   }
 
-  /** Takes the limits of the form: what is open stays open. */
-  async function useLimits(): Promise<boolean> {
+  /** Who pays within the limits that the form has now; `undefined` where they are none, or nobody is connected. */
+  async function payerNow(): Promise<Payer | undefined> {
     const limits = readLimits()
-    if (!limits || !connected) return false
+    if (!limits || !connected) return undefined
+    const text = JSON.stringify(limits)
+    if (payer && text === limitsOfPayer) return payer
     const before = payer
     payer = createPayer(connected.wallet, connected.account, trial, limits)
+    limitsOfPayer = text
     await before?.client.stop()
-    return true
+    return payer
   }
 
   async function leave(why: string): Promise<void> {
     if (!connected) return
+    const before = payer
     connected = undefined
-    await payer?.client.stop()
     payer = undefined
     showSections('connecting')
     notices.complain(new Error(why))
+    await before?.client.stop()
   }
 
   /** Shows where things stand: other tabs pay from the same channel. */
@@ -93,7 +98,7 @@ function startTrial(root: HTMLElement, trial: Trial, notices: Notices): void {
     } else {
       show('balance', `${await payer.balance()} USDC`)
     }
-    await showChannels(payer.client, { notices, onClosed })
+    await showChannels(() => payer?.client, { notices, onClosed })
   }
 
   async function onClosed({ refund, finalAmount, txHash }: ClosedChannel): Promise<void> {
@@ -119,9 +124,9 @@ function startTrial(root: HTMLElement, trial: Trial, notices: Notices): void {
 
   part('open').addEventListener('click', () =>
     notices.run('Your wallet asks you to sign …', async () => {
-      if (!(await useLimits()) || !payer) return
-      const { perChannel } = readLimits() ?? {}
-      await payer.client.openChannel({ origin: apiUrl, amount: perChannel })
+      const opener = await payerNow()
+      if (!opener) return
+      await opener.client.openChannel({ origin: apiUrl, amount: opener.limits.perChannel })
       await refresh()
       part('closed').hidden = true
       conversation.look()
@@ -134,7 +139,7 @@ function startTrial(root: HTMLElement, trial: Trial, notices: Notices): void {
       await refresh()
     }),
   )
-  part('limits-form').addEventListener('change', () => void notices.run('', useLimits))
+  part('limits-form').addEventListener('change', readLimits)
   part('limits-form').addEventListener('submit', (event) => event.preventDefault())
   document.addEventListener('visibilitychange', () => {
     if (payer && !document.hidden) refresh().catch(notices.complain)

@@ -76,7 +76,7 @@ function trial(record: ProviderRecord, settings: Rooms['settings']): Html {
 shows how to pay with drain-mcp, the SDK or curl.</p></noscript>
 <div id="try" class="try" data-trial="${JSON.stringify(trialOf(record, settings))}">
 <section id="connecting" class="panel" aria-labelledby="connecting-title">
-<h2 id="connecting-title">1. Connect a wallet</h2>
+<h2 id="connecting-title">Connect a wallet</h2>
 <div id="wallets"><p>No wallet was found in this browser. Install one, then load the page anew.</p></div>
 </section>
 
@@ -93,7 +93,7 @@ ${field('per-day', 'At most per day', { required: true, autocomplete: 'off' })}
 </section>
 
 <section id="opening" class="panel" aria-labelledby="opening-title" hidden>
-<h2 id="opening-title">2. Open a channel</h2>
+<h2 id="opening-title">Open a channel</h2>
 <dl class="facts">
 <div><dt>Wallet</dt><dd><code data-show="account"></code></dd></div>
 <div><dt>It holds</dt><dd data-show="balance"></dd></div>
@@ -104,13 +104,13 @@ ${field('per-day', 'At most per day', { required: true, autocomplete: 'off' })}
 </section>
 
 <section id="using" class="panel" aria-labelledby="using-title" hidden>
-<h2 id="using-title" tabindex="-1">3. Ask</h2>
+<h2 id="using-title" tabindex="-1">Ask</h2>
 <dl class="facts">
 <div><dt>Deposit</dt><dd data-show="locked"></dd></div>
 <div><dt>Spent</dt><dd data-show="spent"></dd></div>
 <div><dt>Left</dt><dd data-show="left"></dd></div>
 </dl>
-<ol id="log" role="log" aria-label="Requests and answers"></ol>
+<div role="log" aria-label="Requests and answers"><ol id="log" class="rows"></ol></div>
 <form id="ask" class="form">
 <fieldset>
 <legend>What to send</legend>
@@ -140,7 +140,7 @@ ${field('per-day', 'At most per day', { required: true, autocomplete: 'off' })}
 <section id="channels" class="panel" aria-labelledby="channels-title" hidden>
 <h2 id="channels-title">Your channels</h2>
 <p>What this browser knows of, also after a reload. Closing asks the provider, which settles at once; after the expiry it takes nobody.</p>
-<ul id="channel-list"></ul>
+<ul id="channel-list" class="rows"></ul>
 <button type="button" id="recover">Look for more on the chain</button>
 </section>
 </div>`

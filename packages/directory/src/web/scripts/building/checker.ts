@@ -44,7 +44,15 @@ export function createChecker(show: (verdict: Verdict) => void) {
 
 function toProblem({ field, problem }: { field: string; problem: string }): Problem {
   const path = field === '' ? [] : field.split('.').map((part) => (/^\d+$/.test(part) ? Number(part) : part))
-  return { path, message: problem }
+  return { path, message: plain(problem) }
+}
+
+/** The schema's words for what fields have most often: nothing in them. */
+function plain(problem: string): string {
+  if (/^Too small: expected string/.test(problem)) return 'it is missing'
+  return problem.startsWith('Invalid string: must match')
+    ? 'it is missing, or has signs that it can’t have'
+    : problem
 }
 
 function wordsFor({ cost, warnings }: Extract<Validated, { valid: true }>): string {

@@ -1,5 +1,6 @@
 /** What somebody lets this page spend: shown, asked for, and kept for the next visit. Decimal USDC. */
 import { Usdc } from '@drain/core'
+import { sayProblem } from '../fieldProblems.ts'
 import { part } from '../page.ts'
 
 export type Limits = { perRequest: string; perChannel: string; perDay: string }
@@ -24,8 +25,7 @@ export function readLimits(): Limits | undefined {
     const input = part<HTMLInputElement>(id)
     const text = input.value.trim()
     const problem = problemOf(text)
-    part(`${id}-problem`).textContent = problem
-    input.setAttribute('aria-invalid', String(problem !== ''))
+    sayProblem(input, problem)
     if (problem !== '') wrong ??= input
     limits[name as keyof Limits] = text
   }

@@ -15,6 +15,7 @@ import type { Limits } from './Limits.ts'
 export type Payer = {
   account: Address
   client: DrainClient
+  limits: Limits
   /** USDC of the wallet, in decimal. */
   balance(): Promise<string>
   /** The open channel of the page's provider. */
@@ -41,6 +42,7 @@ export function createPayer(
   return {
     account,
     client,
+    limits,
     async balance() {
       return Usdc.format(await getUsdcBalance(walletClient, { deployment, account }))
     },

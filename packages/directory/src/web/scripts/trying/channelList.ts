@@ -3,16 +3,24 @@ import type { ClientChannel, ClosedChannel, DrainClient } from '@drain/consumer'
 import type { Notices } from '../notices.ts'
 import { make, makeButton, part } from '../page.ts'
 
-/** Shows what a client knows of now. */
+type Reactions = { notices: Notices; onClosed: (closed: ClosedChannel) => Promise<void> }
+
+/**
+ * Shows what the client knows of now.
+ *
+ * @param clientNow It may be another one by the time that a button is pressed.
+ */
 export async function showChannels(
-  client: DrainClient,
-  { notices, onClosed }: { notices: Notices; onClosed: (closed: ClosedChannel) => Promise<void> },
+  clientNow: () => DrainClient | undefined,
+  reactions: Reactions,
 ): Promise<void> {
+  const client = clientNow()
+  if (!client) return
   const channels = (await client.channels()).filter(({ state }) => state !== 'closed')
   const openings = await client.openings()
   part('channel-list').replaceChildren(
     ...channels.map((channel) =>
-      make('li', {}, describe(channel), ' ', closeButton(channel, client, { notices, onClosed })),
+      make('li', {}, describe(channel), ' ', closeButton(channel, clientNow, reactions)),
     ),
     ...openings.map(({ origin, deposit }) =>
       make(
@@ -36,14 +44,14 @@ function describe({ origin, deposit, remaining, expiry, state }: ClientChannel):
 
 function closeButton(
   { channelId, origin }: ClientChannel,
-  client: DrainClient,
-  { notices, onClosed }: { notices: Notices; onClosed: (closed: ClosedChannel) => Promise<void> },
+  clientNow: () => DrainClient | undefined,
+  { notices, onClosed }: Reactions,
 ): HTMLButtonElement {
   const close = () =>
-    notices.run('Closing: the provider settles on the chain …', async () =>
-      onClosed(await client.close(channelId)),
-    )
-  return makeButton('Close and refund', close, {
-    'aria-label': `Close and refund the channel at ${origin || 'an unknown provider'}`,
-  })
+    notices.run('Closing: the provider settles on the chain …', async () => {
+      const closed = await clientNow()?.close(channelId)
+      if (closed) await onClosed(closed)
+    })
+  const label = `Close and refund the channel at ${origin || 'an unknown provider'}`
+  return makeButton('Close and refund', close, { 'aria-label': label })
 }

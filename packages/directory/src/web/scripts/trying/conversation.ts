@@ -15,7 +15,8 @@ type Request = { shown: string; path: string; body: unknown }
 export function createConversation(options: {
   trial: Trial
   notices: Notices
-  payer: () => Payer | undefined
+  /** Who pays now; nobody while the limits are none. */
+  payer: () => Promise<Payer | undefined>
   terms: () => Terms | undefined
   after: () => Promise<void>
 }) {
@@ -66,14 +67,19 @@ export function createConversation(options: {
   }
 
   async function send(): Promise<void> {
-    const { client } = payer() ?? {}
+    const { client } = (await payer()) ?? {}
     if (!client) return
     const request = read()
     const key = crypto.randomUUID()
     const stop = new AbortController()
     const [words, cost] = [make('span'), make('small', {}, 'Waiting …')]
     const stopButton = makeButton('Stop', () => stop.abort(), { class: 'quiet' })
-    const item = make('li', { class: 'answer', 'aria-busy': 'true' }, words, cost, stopButton)
+    const item = make(
+      'li',
+      { class: 'answer', 'aria-busy': 'true' },
+      words,
+      make('p', { class: 'below' }, cost, ' ', stopButton),
+    )
     part('log').append(make('li', { class: 'question' }, request.shown), item)
     let isTold = false
     const forget = client.on('paid', ({ idempotencyKey, cost: paid }) => {

@@ -1,0 +1,121 @@
+/**
+ * Brings grants from promise to chain. Each step is written down before the next is taken, so that whoever comes after a crash goes on
+ * with the same signed transactions; several processes may do it at once, since a nonce belongs to whoever writes it down first.
+ */
+import type { Logger } from 'pino'
+import { type Grant, type GrantTransaction, isSettled, type Part, partsOf } from './Grant.ts'
+import type { Grants } from './Grants.ts'
+import type { Gift, HotWallet } from './HotWallet.ts'
+
+export type Giver = {
+  /** As far as it gets now. Never throws: what stays is gone on with by {@link Giver.resume}. */
+  give(grant: Grant): Promise<Grant>
+  /** Goes on with everything that is under way; how many still are. @throws where the database is out of reach. */
+  resume(): Promise<number>
+}
+
+const mostNonces = 100
+
+export function createGiver(grants: Grants, wallet: HotWallet, log: Logger): Giver {
+  /** One at a time, so that the nonces of this process come in order. */
+  let last: Promise<unknown> = Promise.resolve()
+  function inTurn<result>(work: () => Promise<result>): Promise<result> {
+    const turn = last.then(work, work)
+    last = turn.catch(() => undefined)
+    return turn
+  }
+
+  async function proceed(grant: Grant): Promise<Grant> {
+    if (isSettled(grant)) return grant
+    if (grant.state === 'promised') {
+      await signAll(grant)
+      await grants.advance(grant.id, ['promised'], 'signed')
+    }
+    const transactions = await grants.transactionsOf(grant.id)
+    await settle(transactions)
+    await send(grant, transactions)
+    return conclude(grant)
+  }
+
+  async function signAll(grant: Grant): Promise<void> {
+    const kept = new Set((await grants.transactionsOf(grant.id)).map(({ part }) => part))
+    for (const part of partsOf(grant)) {
+      if (!kept.has(part)) await sign(grant, part)
+    }
+  }
+
+  async function sign(grant: Grant, part: Part): Promise<void> {
+    for (let attempt = 0; attempt < mostNonces; attempt++) {
+      const nonce = await grants.freeNonce(wallet.id, await wallet.nextNonce())
+      const signed = await wallet.sign(giftOf(grant, part), nonce)
+      if (await grants.keep({ sender: wallet.id, nonce, grantId: grant.id, part, ...signed })) return
+    }
+    throw new Error('Others take every nonce.')
+  }
+
+  /** Also again what was sent already: nodes forget. */
+  async function send(grant: Grant, transactions: readonly GrantTransaction[]): Promise<void> {
+    let isSent = true
+    for (const { raw, hash, state } of transactions) {
+      if (state !== 'signed') continue
+      const objection = await wallet.send(raw)
+      if (objection === undefined) continue
+      isSent = false
+      log.warn({ grant: grant.id, hash, objection }, 'a node did not take the transaction of a grant')
+    }
+    if (isSent) await grants.advance(grant.id, ['signed'], 'sent')
+  }
+
+  /** What the chain has made of them since they were sent. */
+  async function settle(transactions: readonly GrantTransaction[]): Promise<void> {
+    for (const transaction of transactions) {
+      if (transaction.state !== 'signed') continue
+      const outcome = await wallet.outcome(transaction)
+      if (outcome === 'waiting') continue
+      await grants.settle(transaction, outcome)
+      transaction.state = outcome
+      if (outcome === 'replaced')
+        log.warn(
+          { hash: transaction.hash },
+          'another transaction took the nonce of a grant: it is signed again',
+        )
+    }
+  }
+
+  async function conclude(grant: Grant): Promise<Grant> {
+    const transactions = await grants.transactionsOf(grant.id)
+    const isOver =
+      transactions.length === partsOf(grant).length && transactions.every(({ state }) => state !== 'signed')
+    if (isOver) {
+      const refused = transactions.find(({ state }) => state === 'reverted')
+      if (refused) {
+        const has = (part: Part) => transactions.some((one) => one.part === part && one.state === 'done')
+        const given = { gas: has('gas') ? grant.gas : 0n, usdc: has('usdc') ? grant.usdc : 0n }
+        await grants.fail(grant.id, given, await wallet.refusal(giftOf(grant, refused.part)))
+      } else await grants.advance(grant.id, ['signed', 'sent'], 'done')
+    }
+    return (await grants.get(grant.id)) ?? grant
+  }
+
+  function give(grant: Grant): Promise<Grant> {
+    return inTurn(() => proceed(grant)).catch(async (error) => {
+      log.warn({ err: error, grant: grant.id }, 'a grant did not get on')
+      return grant
+    })
+  }
+
+  return {
+    give,
+    async resume() {
+      let left = 0
+      for (const grant of await grants.underWay()) {
+        if (!isSettled(await give(grant))) left++
+      }
+      return left
+    },
+  }
+}
+
+function giftOf({ address, gas, usdc }: Grant, part: Part): Gift {
+  return { to: address, part, amount: part === 'gas' ? gas : usdc }
+}
