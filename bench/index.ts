@@ -1,5 +1,5 @@
 /**
- * Runs benchmarks: `npm run bench`, `npm run bench -- verify http ledger settle consumer mpp`, `--quick` for a look that is not recorded.
+ * Runs benchmarks: `npm run bench`, `npm run bench -- verify http ledger settle consumer mpp directory`, `--quick` for a look that is not recorded.
  *
  * Figures are merged into `results.json`, flat and numeric, and into the README; those of suites that did not run stay. How each is
  * measured: `README.md`.
@@ -9,7 +9,7 @@ import { record } from './record.ts'
 /** What a suite exports: it prints its table and returns its figures. */
 type Suite = { run(options: { quick?: boolean }): Promise<Record<string, number>> }
 
-const standard = ['verify', 'http', 'ledger', 'settle', 'consumer', 'mpp']
+const standard = ['verify', 'http', 'ledger', 'settle', 'consumer', 'mpp', 'directory']
 const onDemand = ['profile']
 
 const words = process.argv.slice(2)

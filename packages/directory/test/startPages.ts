@@ -19,7 +19,6 @@ import { buildAssets } from '../scripts/buildAssets.ts'
 import { type Directory, type StartOptions, startDirectory } from '../src/startDirectory.ts'
 import { openSqlite } from '../src/store/sqlite.ts'
 import { injectWallet, type TestWallet } from './injectWallet.ts'
-import { startFront } from './tempFront.ts'
 
 export const operatorToken = 'a-token-of-operators-that-is-long-enough'
 
@@ -91,9 +90,7 @@ export async function startPages(options: Partial<StartOptions> = {}): Promise<P
   const assets = join(folder, 'assets')
   await buildAssets(assets)
   const database = await openSqlite(':memory:')
-  const front = await startFront()
   const directory = await startDirectory({
-    origin: front.origin,
     ...{ database, chains: [{ deployment, rpcUrl }], assets, port: 0, allowLoopback: true },
     operators: {
       addresses: [operator.address],
@@ -106,7 +103,6 @@ export async function startPages(options: Partial<StartOptions> = {}): Promise<P
     ...options,
   })
 
-  front.use(directory)
   const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
     fetch(`${directory.settings.origin}${path}`, {
       method: 'POST',
@@ -170,7 +166,6 @@ export async function startPages(options: Partial<StartOptions> = {}): Promise<P
         args: [address],
       }),
     async close() {
-      await front.close()
       await directory.close()
       await database.close()
       await Promise.all([chat.close(), tools.close()])

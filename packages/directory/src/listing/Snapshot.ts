@@ -1,5 +1,5 @@
 /** Every provider, in memory: the database is asked only for what has changed. */
-import { isListed, isOnline, type ProviderRecord } from '../Provider.ts'
+import { type Category, isListed, isOnline, type ProviderRecord } from '../Provider.ts'
 import type { Providers } from '../store/Providers.ts'
 
 export type Filter = {
@@ -84,13 +84,19 @@ export function createSnapshot(providers: Providers, now: () => number): Snapsho
     get: (id) => all.get(id),
     all: () => all.values(),
     select(filter, { limit, after }) {
-      const fitting = listed.filter((record) => fits(record, filter))
-      const from = after ? fitting.findIndex((record) => compare(positionOf(record), after) > 0) : 0
-      if (from < 0) return { records: [], total: fitting.length }
-      const records = fitting.slice(from, from + limit)
+      const fits = toPredicate(filter)
+      const records: ProviderRecord[] = []
+      let total = 0
+      let hasMore = false
+      for (const record of listed) {
+        if (!fits(record)) continue
+        total++
+        if (after && compare(positionOf(record), after) <= 0) continue
+        if (records.length < limit) records.push(record)
+        else hasMore = true
+      }
       const last = records.at(-1)
-      const hasMore = last !== undefined && from + limit < fitting.length
-      return { records, total: fitting.length, next: hasMore ? positionOf(last) : undefined }
+      return { records, total, next: hasMore && last ? positionOf(last) : undefined }
     },
     refresh() {
       // What was written before this call may have come too late for the reading that is under way.
@@ -130,19 +136,23 @@ function textsOf(record: ProviderRecord): { models: string; all: string } {
   return found
 }
 
-function fits(record: ProviderRecord, filter: Filter): boolean {
-  const { category, model, protocol, tier, minScore, search, online } = filter
-  return (
-    (!online || isOnline(record.health)) &&
-    (protocol === undefined || record.protocol === protocol) &&
-    (tier === undefined || record.tier === tier) &&
-    (minScore === undefined || record.score >= minScore) &&
-    (category === undefined ||
-      record.profile.category === category ||
-      record.profile.moreCategories.some((one) => one === category)) &&
-    (model === undefined || textsOf(record).models.includes(model.toLowerCase())) &&
-    (search === undefined || textsOf(record).all.includes(search.toLowerCase()))
-  )
+function toPredicate(filter: Filter): (record: ProviderRecord) => boolean {
+  const { category, protocol, tier, minScore = 0, online } = filter
+  const [model, search] = [filter.model?.toLowerCase(), filter.search?.toLowerCase()]
+  return (record) => {
+    const { profile, health, score } = record
+    return (
+      score >= minScore &&
+      (!online || isOnline(health)) &&
+      (protocol === undefined || record.protocol === protocol) &&
+      (tier === undefined || record.tier === tier) &&
+      (category === undefined ||
+        profile.category === category ||
+        profile.moreCategories.includes(category as Category)) &&
+      (model === undefined || textsOf(record).models.includes(model)) &&
+      (search === undefined || textsOf(record).all.includes(search))
+    )
+  }
 }
 
 function positionOf({ id, score, health }: ProviderRecord): Position {
