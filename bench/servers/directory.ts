@@ -22,7 +22,13 @@ const categories = [
 export async function start({ providers: count }: { providers: number }): Promise<Server> {
   const database = await openSqlite(':memory:')
   const directory = await startDirectory({
-    ...{ database, port: 0, requestsPerMinute: Number.MAX_SAFE_INTEGER, log: pino({ level: 'silent' }) },
+    ...{
+      database,
+      port: 0,
+      work: false,
+      requestsPerMinute: Number.MAX_SAFE_INTEGER,
+      log: pino({ level: 'silent' }),
+    },
   })
   const { providers, snapshot } = directory.rooms
   const { profile, offer, health } = aProvider()

@@ -5,13 +5,16 @@ import type { AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import { Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { startDirectory } from '@drain/directory'
+import { openSqlite } from '@drain/directory/sqlite'
 import type { Paywall } from '@drain-protocol/sdk'
+import { pino } from 'pino'
 import { toHex } from 'viem'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { main as drain } from '../../../packages/consumer/src/cli/main.ts'
 import { main as drainProvider } from '../../../packages/provider/src/cli/main.ts'
 import { exampleIn, substitute } from '../../../packages/provider/test/readmeExamples.ts'
-import { startDirectory } from '../src/directory.ts'
+import { startDirectory as startList } from '../src/directory.ts'
 import { examplesOf, type Kit, postOf, startKit } from './kit.ts'
 
 const file = new URL('../../../docs/become-a-provider.md', import.meta.url)
@@ -182,10 +185,43 @@ test('its prices are what it says', async () => {
 
 test('it can be listed', async () => {
   expect(commands).toContain('npm run directory -- http://127.0.0.1:3000')
-  const directory = await startDirectory({ providers: [{ url }] })
+  const directory = await startList({ providers: [{ url }] })
   const { providers } = await (await fetch(`${directory.url}/api/mcp/providers`)).json()
   expect(providers).toMatchObject([{ id: 'slugs', status: { online: true }, models: [{ id: 'slug' }] }])
   await directory.close()
+})
+
+test('it registers at a directory with the code that it shows', async () => {
+  const { account, deployment, rpcUrl } = { ...kit.chain, account: kit.chain.accounts[1] }
+  const database = await openSqlite(':memory:')
+  const chains = [{ deployment, rpcUrl }]
+  const log = pino({ level: 'silent' })
+  const directory = await startDirectory({
+    database,
+    chains,
+    log,
+    port: 0,
+    allowLoopback: true,
+    review: false,
+  })
+  vi.stubEnv('DRAIN_PRIVATE_KEY', keyOf(1))
+  try {
+    const code = substitute(example('register'), {
+      'https://market.example': directory.url,
+      'https://api.example.com': url,
+      '137': '31337',
+    })
+    writeFileSync(join(folder, 'register.ts'), code)
+    const { registered } = await import(/* @vite-ignore */ join(folder, 'register.ts'))
+    expect(registered).toMatchObject({ id: 'slugs', state: 'approved', missing: [] })
+    const { providers } = await (await fetch(`${directory.url}/api/mcp/providers`)).json()
+    expect(providers).toMatchObject([
+      { id: 'slugs', providerAddress: account.address, status: { online: true } },
+    ])
+  } finally {
+    await directory.close()
+    await database.close()
+  }
 })
 
 test('it links to files that are there', () => {

@@ -56,13 +56,19 @@ export function hashBody(body: unknown): Hex {
 export function canonicalJson(value: unknown): string {
   if (value === null || typeof value === 'boolean' || typeof value === 'string') return JSON.stringify(value)
   if (typeof value === 'number' && Number.isFinite(value)) return JSON.stringify(value)
-  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item)).join(',')}]`
-  if (typeof value === 'object') {
-    const members = Object.entries(value as object)
+  if (Array.isArray(value)) return `[${Array.from(value, (item) => canonicalJson(item)).join(',')}]`
+  if (typeof value === 'object' && isPlain(value)) {
+    const members = Object.entries(value)
       .filter(([, member]) => member !== undefined)
       .sort(([one], [other]) => (one < other ? -1 : 1))
       .map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member)}`)
     return `{${members.join(',')}}`
   }
   throw new InvalidFormatError('directory action', `${typeof value} can't be written as JSON`)
+}
+
+/** Dates, maps and the like would all be `{}`: one signature for any of them. */
+function isPlain(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
 }

@@ -2,7 +2,6 @@
 import type { HttpBindings } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { channelRoutes } from './chain/channelRoutes.ts'
-import { createWork, type Work } from './createWork.ts'
 import { feedbackRoutes } from './feedback/feedbackRoutes.ts'
 import { createFunds } from './funds/createFunds.ts'
 import { fundPageData } from './funds/fundPageData.ts'
@@ -25,12 +24,13 @@ import { pageData } from './pageData.ts'
 import type { Rooms } from './Rooms.ts'
 import { registrationRoutes } from './register/registrationRoutes.ts'
 import { skillRoutes } from './skills/skillRoutes.ts'
+import { startWork, type Work } from './startWork.ts'
 import { version } from './version.ts'
 import { createPages } from './web/createPages.ts'
 
 type App = Hono<{ Bindings: HttpBindings }>
 
-export type Served = Work & { fetch: App['fetch']; serveList: ServeList }
+export type Served = { fetch: App['fetch']; serveList: ServeList; startWork(): Work }
 
 export function createApp(rooms: Rooms): Served {
   const { settings, snapshot, database, log, now } = rooms
@@ -86,7 +86,7 @@ export function createApp(rooms: Rooms): Served {
   return {
     fetch: app.fetch,
     serveList: createServeList({ lists: createPreparedLists(snapshot, now), limit, proxies }),
-    ...createWork(rooms, funds),
+    startWork: () => startWork(rooms, funds),
   }
 }
 

@@ -21,6 +21,8 @@ export type StartOptions = Omit<SettingsGiven, 'origin'> & {
   /** For addresses that strangers named; checks and pins them by default. */
   outward?: OutwardFetch | undefined
   now?: (() => number) | undefined
+  /** Whether this instance probes, follows the chain and scores; `true` by default. One of several is enough. */
+  work?: boolean | undefined
 }
 
 export type Directory = {
@@ -47,6 +49,7 @@ export async function startDirectory({
   host = '127.0.0.1',
   log = pino({ name: 'directory' }),
   now = Date.now,
+  work = true,
   ...given
 }: StartOptions): Promise<Directory> {
   let listener: RequestListener = (_request, response) => {
@@ -73,12 +76,12 @@ export async function startDirectory({
       if (!app.serveList(request, response)) void serve(request, response)
     }
     const polling = startSnapshotPolling(rooms)
-    app.start()
+    const running = work ? app.startWork() : undefined
     log.info({ url, origin: settings.origin, providers: snapshot.size }, 'the directory is open')
     return {
-      ...{ url, settings, rooms, round: app.round },
+      ...{ url, settings, rooms, round: async () => running?.round() },
       async close() {
-        await Promise.all([app.stop(), polling.stop(), close(server)])
+        await Promise.all([running?.stop(), polling.stop(), close(server)])
       },
     }
   } catch (error) {

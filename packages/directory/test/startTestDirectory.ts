@@ -26,7 +26,7 @@ export type TestDirectory = {
   /** Starts a real provider on an account. */
   startProvider(
     account: LocalAccount,
-    options?: { name?: string; price?: string; docs?: string },
+    options?: { name?: string; price?: string; docs?: string; answer?: string },
   ): Promise<TestProvider>
   get(
     path: string,
@@ -79,7 +79,7 @@ export async function startTestDirectory(options: Partial<StartOptions> = {}): P
 
   return {
     ...{ chain, directory, url, send },
-    async startProvider(account, { name = 'A provider', price = '0.001', docs } = {}) {
+    async startProvider(account, { name = 'A provider', price = '0.001', docs, answer = 'yes' } = {}) {
       const paywall = createPaywall({
         ...{ account, chainId: chain.chainId, rpcUrl: chain.rpcUrl, name, log: () => {} },
         ...{ contractAddress: chain.deployment.contract, usdcAddress: chain.deployment.token },
@@ -94,7 +94,7 @@ export async function startTestDirectory(options: Partial<StartOptions> = {}): P
       app.post('/v1/chat/completions', paid(paywall, price), (context) =>
         context.json({
           model: 'small',
-          choices: [{ index: 0, message: { role: 'assistant', content: 'yes' } }],
+          choices: [{ index: 0, message: { role: 'assistant', content: answer } }],
         }),
       )
       const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' })

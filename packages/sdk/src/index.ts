@@ -8,6 +8,7 @@ export {
   CloseAuthorization,
   ContractError,
   Deployment,
+  DirectoryAction,
   Domain,
   DrainError,
   Duration,

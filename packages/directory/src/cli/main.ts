@@ -14,6 +14,7 @@ Environment:
   DIRECTORY_ORIGIN              where the public reaches it, such as https://market.example
   DIRECTORY_OPERATORS           wallets that may decide, with commas between them
   DIRECTORY_OPERATOR_TOKEN      or a token, of at least 32 characters
+  DIRECTORY_WORK                off only serves: of several instances one is enough that probes, follows the chain and scores
   DIRECTORY_REVIEW              off lists whatever passes the connection test
   PROBER_PRIVATE_KEY            signs this instance’s probes, or PROBER_KEYSTORE with PROBER_KEYSTORE_PASSWORD_FILE; none: no probes
   DIRECTORY_PROBERS             other probers whose reports are believed; DIRECTORY_PROBE_MINUTES, 5 by default

@@ -28,6 +28,7 @@ export async function readSettings(env: Environment): Promise<Omit<StartOptions,
   return {
     ...{ operators, review, chains: [chain], probers: addressesIn(env, 'DIRECTORY_PROBERS') },
     origin: env.DIRECTORY_ORIGIN,
+    work: env.DIRECTORY_WORK !== 'off',
     host: env.HOST,
     port: numberIn(env, 'PORT'),
     proxies: numberIn(env, 'DIRECTORY_PROXIES'),

@@ -37,9 +37,8 @@ export type Accepted = {
 export async function acceptFeedback(rooms: Rooms, sent: SentFeedback): Promise<Accepted> {
   const { feedback, chainId } = await verify(rooms, sent)
   const record = await rooms.providers.get(feedback.providerId)
-  if (record?.state !== 'approved' && record?.state !== 'suspended') {
-    throw notFound('provider with this id', 'Take it from /api/mcp/providers.')
-  }
+  // Also one that is off the list by now: else a cheater would leave it before its customers can speak.
+  if (!record) throw notFound('provider with this id', 'Take it from /api/mcp/providers.')
   const { channelId = noChannel, consumer, issuedAt, reason, ...rest } = feedback
   const payee = payeeOf(record)
   const { isShown, paid } = await keepFeedback(

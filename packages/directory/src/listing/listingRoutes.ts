@@ -7,7 +7,7 @@ import { notFound } from '../problem.ts'
 import type { Rooms } from '../Rooms.ts'
 import { listedSchema, listSchema, providerSchema } from './listingSchema.ts'
 import { filterOf, listQuery, mostOnPage, writeCursor } from './listQuery.ts'
-import { toCompactListing, toListing } from './toListing.ts'
+import { shownScore, toCompactListing, toListing } from './toListing.ts'
 
 const tag = 'Providers'
 const shortly = { 'Cache-Control': 'public, max-age=5, stale-while-revalidate=60' }
@@ -165,6 +165,7 @@ export function pricesOf(listed: readonly ProviderRecord[], part?: string) {
   const models = new Map<string, { model: string; offers: Offered[] }>()
   for (const record of listed) {
     if (record.health.status === 'offline') continue
+    const score = shownScore(record.score)
     for (const model of record.offer.models) {
       const { id, name, inputPer1kTokens, outputPer1kTokens } = model
       if (part && !`${id}\n${name}`.toLowerCase().includes(part.toLowerCase())) continue
@@ -175,7 +176,6 @@ export function pricesOf(listed: readonly ProviderRecord[], part?: string) {
         models.set(id, entry)
       }
       const { name: provider } = record.profile
-      const score = toListing(record).qualityScore
       entry.offers.push({ id: record.id, provider, score, inputPer1kTokens, outputPer1kTokens })
     }
   }

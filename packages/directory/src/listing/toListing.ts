@@ -32,7 +32,7 @@ export function toListing(record: ProviderRecord) {
     categories: [profile.category, ...profile.moreCategories],
     protocol,
     tier,
-    qualityScore: round(score),
+    qualityScore: shownScore(score),
     mppEndpoint: profile.mppEndpoint,
     mppType: profile.mppType,
     docsUrl: profile.docsUrl || null,
@@ -82,4 +82,4 @@ export function toCompactListing(record: ProviderRecord) {
 }
 
 /** Four decimals: more would say that it is known so well, and change every answer with every probe. */
-const round = (score: number) => Math.round(score * 1e4) / 1e4
+export const shownScore = (score: number) => Math.round(score * 1e4) / 1e4

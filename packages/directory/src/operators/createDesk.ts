@@ -29,23 +29,32 @@ export function createDesk(rooms: Rooms): Desk {
   async function decideProvider(
     operator: string,
     action: keyof typeof steps,
-    { id, note }: Decision,
+    { id, note, seen }: Decision,
   ): Promise<string> {
     const { from, to, done } = steps[action]
     let found: ProviderRecord | undefined
-    const changed = await providers.update(id, (record) => {
-      found = record
-      if (!from.includes(record.state)) return undefined
-      const isBack = to === 'approved'
-      return { state: to, review: { ...record.review, note }, ...(isBack && { nextProbeAt: now() }) }
-    })
+    const isAsSeen = ({ signedAt }: ProviderRecord) => seen === undefined || signedAt === seen
+    const changed = await providers.update(
+      id,
+      (record) => {
+        found = record
+        if (!from.includes(record.state) || !isAsSeen(record)) return undefined
+        const isBack = to === 'approved'
+        return { state: to, review: { ...record.review, note }, ...(isBack && { nextProbeAt: now() }) }
+      },
+      (sql) => writeDown(sql, { operator, action, subject: id, reason: note }),
+    )
     if (!found) throw notFound(`provider ${JSON.stringify(id)}`)
+    if (!changed && !isAsSeen(found)) {
+      throw new Problem(409, 'changed_meanwhile', `${id} was changed by its owner in the meantime.`, {
+        action: 'Look at it again, then decide.',
+      })
+    }
     if (!changed) {
       throw new Problem(409, 'not_possible', `${id} is ${found.state} and stays so.`, {
         action: `To ${action} is for those that are ${from.join(' or ')}.`,
       })
     }
-    await database.transaction((sql) => writeDown(sql, { operator, action, subject: id, reason: note }))
     await snapshot.refresh()
     return `${id} ${done}.`
   }

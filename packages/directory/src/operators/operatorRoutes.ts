@@ -43,6 +43,11 @@ export function operatorRoutes(desk: Desk, operators: Operators): Route[] {
         action: z.enum(decisions),
         id: z.string().min(1).max(300),
         note: z.string().max(longestNote).default(''),
+        seen: z
+          .number()
+          .int()
+          .optional()
+          .describe('The `signedAt` that the overview showed; 409 where its owner has changed it since.'),
       }),
       answers: { 200: { description: 'Done.', schema: z.object({ done: z.string() }) }, 401: denied },
       async handle({ body, caller }) {

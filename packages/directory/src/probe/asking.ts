@@ -94,6 +94,6 @@ export function notPaymentRequired(status: number, what: string): string {
     return `There is no ${what} (${status}). Serve it, or register the URL that it is below.`
   if (status === 429) return `${what} refuses too many requests (429). Test again in a while.`
   if (status < 500)
-    return `${what} is refused (${status}) before a payment is asked for. Answer 402 first, or give a request that works in /openapi.json as the route’s example.`
+    return `${what} is refused (${status}) before a payment is asked for. Answer 402 first, or show a request that works: as the route’s example in /openapi.json, or as a line of JSON in /v1/docs.`
   return `${what} fails (${status}). Look for the reason in the server’s log.`
 }

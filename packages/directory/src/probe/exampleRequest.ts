@@ -25,6 +25,19 @@ export async function exampleRequest(ask: Ask, apiUrl: string, path: string) {
   return (request.body ?? '').length <= longest ? request : undefined
 }
 
+/** A chat that docs show as a line of JSON: what an agent would send that has read them. `undefined` where there is none. */
+export function documentedRequest(docs: string) {
+  for (const line of docs.split('\n')) {
+    if (!line.startsWith('{') || line.length > longest) continue
+    try {
+      const body: unknown = JSON.parse(line)
+      if (typeof at(body, 'model') === 'string' && Array.isArray(at(body, 'messages')))
+        return jsonRequest(body)
+    } catch {}
+  }
+  return undefined
+}
+
 function at(value: unknown, ...path: readonly string[]): unknown {
   let current = value
   for (const key of path) {

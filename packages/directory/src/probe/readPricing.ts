@@ -26,6 +26,8 @@ export type PriceList = {
 /** As many models of a provider are kept. */
 const mostModels = 200
 const mostReasons = 10
+/** As many are looked at: a list of nothing but bad ones must not keep us. */
+const mostEntries = 1_000
 
 const address = z
   .custom<string>((text) => typeof text === 'string' && isAddress(text, { strict: false }), 'no address')
@@ -91,7 +93,7 @@ export function readPricing(text: string): PricingResult {
   const models: PricedModel[] = []
   const leftOut: string[] = []
   const entries = Object.entries(listed)
-  for (const [key, value] of entries) {
+  for (const [key, value] of entries.slice(0, mostEntries)) {
     if (models.length === mostModels) {
       leftOut.push(`only the first ${mostModels} models are kept`)
       break

@@ -3,7 +3,7 @@ import type { Address } from 'viem'
 import type { OutwardResponse } from '../net/outwardFetch.ts'
 import { type Ask, type Checklist, chatRequest, docsIn, notPaymentRequired, routeOf } from './asking.ts'
 import type { ConnectionTest, DrainOffer, TestOptions } from './ConnectionTest.ts'
-import { exampleRequest } from './exampleRequest.ts'
+import { documentedRequest, exampleRequest } from './exampleRequest.ts'
 import { type PriceList, readPricing } from './readPricing.ts'
 
 const names = ['reachable', 'pricing', 'address', 'models', 'docs', 'payment'] as const
@@ -41,7 +41,7 @@ export async function testDrain(options: TestOptions, ask: Ask, list: Checklist)
     for (const name of ['address', 'models'] as const) list.tell(name, false, withoutPrices)
   }
   const docs = await checkDocs(apiUrl, ask, list)
-  const quote = prices ? await checkPayment(options, prices, ask, list) : undefined
+  const quote = prices ? await checkPayment(options, prices, docs ?? '', ask, list) : undefined
   list.end(names, withoutPrices)
   const offer: DrainOffer | undefined = prices && { protocol: 'drain', ...prices, quote }
   return { offer, docs, latencyMs: latencyMs ?? null }
@@ -87,7 +87,13 @@ async function checkDocs(apiUrl: string, ask: Ask, list: Checklist): Promise<str
 }
 
 /** @returns What the 402 asks for, in base units. */
-async function checkPayment(options: TestOptions, prices: PriceList, ask: Ask, list: Checklist) {
+async function checkPayment(
+  options: TestOptions,
+  prices: PriceList,
+  docs: string,
+  ask: Ask,
+  list: Checklist,
+) {
   const [model] = prices.models
   if (!model) {
     list.tell('payment', false, 'Not tried, since there is no model to ask for.')
@@ -95,10 +101,13 @@ async function checkPayment(options: TestOptions, prices: PriceList, ask: Ask, l
   }
   const url = routeOf(options.apiUrl, chatPath)
   let asked = await ask(url, chatRequest(model.id))
-  if (asked.response && [400, 415, 422].includes(asked.response.status)) {
+  const isRefused = () => [400, 415, 422].includes(asked.response?.status ?? 0)
+  if (isRefused()) {
     const example = await exampleRequest(ask, options.apiUrl, chatPath)
     if (example) asked = await ask(url, example)
   }
+  const documented = isRefused() ? documentedRequest(docs) : undefined
+  if (documented) asked = await ask(url, documented)
   const { response, error } = asked
   if (!response) {
     list.tell('payment', false, `POST ${chatPath}, without a payment: ${error.message}`)

@@ -4,10 +4,11 @@ import { noHealth, noScore, type ProviderRecord, type State } from '../Provider.
 import type { ConnectionTest } from '../probe/ConnectionTest.ts'
 import { invalid, notFound, Problem } from '../problem.ts'
 import type { Rooms } from '../Rooms.ts'
+import { hostOf, listingOf } from '../score/listingOf.ts'
 import { verifyHotkeyProof } from './bittensor.ts'
 import type { ConnectionTests } from './ConnectionTests.ts'
-import { toOffer } from './offerOf.ts'
-import { assertOwner, createToken, signerOf } from './ownership.ts'
+import { payeeIn, toOffer } from './offerOf.ts'
+import { assertLater, assertOwner, createToken, signerOf } from './ownership.ts'
 import { slugOf, toProfile } from './profileSchema.ts'
 import type { Change, Registration } from './registrationSchema.ts'
 
@@ -18,9 +19,14 @@ type Sent<fields> = {
   /** As it came. */
   body: Record<string, unknown>
   token?: string | undefined
+  /** That it came from. */
+  network: string
 }
 
 const mostOfOwner = 20
+/** Names below one domain cost nothing, and neither do wallets: so many of a domain may come in a day. */
+const mostOfSite = 50
+const day = 86_400_000
 const mostPending = 2_000
 
 export type Registrations = ReturnType<typeof createRegistrations>
@@ -34,7 +40,7 @@ export function createRegistrations(rooms: Rooms, test: ConnectionTests) {
    *
    * @throws {Problem} 401, 403, 409, 429, and 422 with the checks where the connection test does not pass.
    */
-  async function register({ given, body }: Sent<Registration>): Promise<Registered> {
+  async function register({ given, body, network }: Sent<Registration>): Promise<Registered> {
     const { apiUrl, protocol, providerAddress, chainId } = given
     const isSigned = given.signature !== undefined
     if (protocol === 'drain') assertChannels(given)
@@ -55,18 +61,17 @@ export function createRegistrations(rooms: Rooms, test: ConnectionTests) {
         details: { id: before.id, state: before.state },
       })
     }
-    await assertRoom(owner)
-    const tested = await test({ apiUrl, protocol, providerAddress, ...mppOf(given) })
+    await assertRoom(owner, apiUrl, signedAt)
+    const tested = await test({ apiUrl, protocol, providerAddress, ...mppOf(given) }, network)
     assertPassed(tested)
-    // Without a wallet nobody can show that it is theirs.
-    if (before && withoutWallet) throw taken(apiUrl)
-    if (before) await giveWay(before)
+    if (before) await giveWay(before, owner, tested)
     const added = await providers.add({
       ...{ id: slugOf(given.name), apiUrl, protocol, owner, chainId: chainId ?? null, tier: given.tier },
       ...{
-        state: firstState(),
+        // What an operator took off doesn't come back under another name by itself.
+        state: before?.state === 'suspended' ? 'pending' : firstState(),
         profile: toProfile({ ...given, hotkey }),
-        offer: toOffer(tested, providerAddress),
+        offer: toOffer(tested),
       },
       health: { ...noHealth, status: 'online', lastChecked: rooms.now(), latencyMs: tested.latencyMs },
       ...{ ...noScore, review: reviewOf(tested) },
@@ -82,7 +87,7 @@ export function createRegistrations(rooms: Rooms, test: ConnectionTests) {
    *
    * @throws {Problem} as {@link register}, and 404.
    */
-  async function change(id: string, { given, body, token }: Sent<Change>): Promise<Registered> {
+  async function change(id: string, { given, body, token, network }: Sent<Change>): Promise<Registered> {
     const record = await living(id)
     const proof = { origin, action: 'provider.update', subject: id, body, token, now: rooms.now() }
     const signedAt = await assertOwner(record, { ...proof, ...given })
@@ -91,7 +96,8 @@ export function createRegistrations(rooms: Rooms, test: ConnectionTests) {
     const other = await providers.at(apiUrl)
     if (other && other.id !== id) throw taken(apiUrl)
     const providerAddress = record.offer.providerAddress ?? undefined
-    const tested = await test({ apiUrl, protocol: record.protocol, providerAddress, ...mppOf(given) })
+    const target = { apiUrl, protocol: record.protocol, providerAddress, ...mppOf(given) }
+    const tested = await test(target, network)
     assertPassed(tested)
     const isOther = apiUrl !== record.apiUrl || given.name !== record.profile.name
     const changed = await providers.update(id, (latest) => {
@@ -100,7 +106,7 @@ export function createRegistrations(rooms: Rooms, test: ConnectionTests) {
       return {
         ...{ apiUrl, tier: given.tier, profile: toProfile({ ...given, hotkey }), signedAt },
         ...{
-          offer: toOffer(tested, providerAddress),
+          offer: toOffer(tested),
           review: { ...reviewOf(tested), note: latest.review.note },
         },
         state: stateAfter(latest.state, isOther),
@@ -118,13 +124,20 @@ export function createRegistrations(rooms: Rooms, test: ConnectionTests) {
   /** Takes a listing off, for good. @throws {Problem} */
   async function withdraw(
     id: string,
-    { given, body, token }: Sent<Parameters<typeof assertOwner>[1] | object>,
+    { given, body, token }: Omit<Sent<Parameters<typeof assertOwner>[1] | object>, 'network'>,
   ): Promise<ProviderRecord> {
     const record = await living(id)
     const proof = { origin, action: 'provider.withdraw', subject: id, body, token, now: rooms.now() }
     const signedAt = await assertOwner(record, { ...proof, ...given })
+    if (record.state === 'suspended') {
+      throw new Problem(409, 'suspended', 'An operator took it off the list: agents don’t see it.', {
+        action: 'Write to the operator.',
+      })
+    }
     const changed = await providers.update(id, (latest) =>
-      latest.signedAt >= signedAt ? undefined : { state: 'withdrawn', signedAt },
+      latest.signedAt >= signedAt || latest.state === 'suspended'
+        ? undefined
+        : { ...withdrawn(latest), signedAt },
     )
     if (!changed) throw new Problem(409, 'changed_meanwhile', 'It was changed in the meantime.')
     await snapshot.refresh()
@@ -153,8 +166,11 @@ export function createRegistrations(rooms: Rooms, test: ConnectionTests) {
     })
   }
 
-  async function assertRoom(owner: string): Promise<void> {
-    const own = (await providers.ofOwner(owner)).filter(
+  async function assertRoom(owner: string, apiUrl: string, signedAt: number): Promise<void> {
+    const all = await providers.ofOwner(owner)
+    // One that was withdrawn since doesn't come back by the signature that it came with.
+    for (const one of all) if (one.apiUrl === apiUrl) assertLater(one, signedAt)
+    const own = all.filter(
       ({ state }) => state === 'pending' || state === 'approved' || state === 'suspended',
     )
     if (own.length >= mostOfOwner) {
@@ -162,18 +178,29 @@ export function createRegistrations(rooms: Rooms, test: ConnectionTests) {
         action: 'Withdraw one first.',
       })
     }
+    const site = hostOf(apiUrl)
+    const since = rooms.now() - day
+    const ofSite = [...snapshot.all()].filter(
+      (record) => record.createdAt > since && listingOf(record).host === site,
+    )
+    if (ofSite.length >= mostOfSite) {
+      throw new Problem(429, 'too_many_of_site', `${ofSite.length} listings of ${site} came within a day.`, {
+        action: 'Try again tomorrow.',
+      })
+    }
     if ((await providers.count('pending')) >= mostPending) {
       throw new Problem(503, 'queue_full', 'The queue is full.', { action: 'Try again in a day.' })
     }
   }
 
-  /** Whose server names another address now has lost its listing: the test has just read the new one there. */
-  async function giveWay(before: ProviderRecord): Promise<void> {
-    if (before.protocol === 'mpp' && before.owner.startsWith('0x')) throw taken(before.apiUrl)
-    await providers.update(before.id, (latest) => ({
-      state: 'withdrawn',
-      review: { ...latest.review, note: 'Its server names another owner.' },
-    }))
+  /** Whose server names another one as paid now has lost its listing; the test has just read there whom. @throws {Problem} 409 */
+  async function giveWay(before: ProviderRecord, owner: string, tested: ConnectionTest): Promise<void> {
+    if (payeeIn(tested.offer)?.toLowerCase() !== owner) throw taken(before.apiUrl)
+    await providers.update(before.id, (latest) => {
+      if (latest.apiUrl !== before.apiUrl || latest.state === 'withdrawn') return undefined
+      const { review, ...changes } = withdrawn(latest)
+      return { ...changes, review: { ...review, note: 'Its server names another owner.' } }
+    })
   }
 
   async function living(id: string): Promise<ProviderRecord> {
@@ -220,7 +247,16 @@ function assertPassed({ passed, checks }: ConnectionTest): void {
   )
 }
 
+/** What is long about it goes with it: whoever comes and goes all day fills nothing. */
+function withdrawn({ offer, review }: ProviderRecord) {
+  return {
+    state: 'withdrawn',
+    offer: { ...offer, models: [], docs: '' },
+    review: { ...review, checks: [] },
+  } as const satisfies Partial<ProviderRecord>
+}
+
 const taken = (apiUrl: string) =>
   new Problem(409, 'url_taken', `${apiUrl} is listed already.`, {
-    action: 'If it is yours, sign with the address that its /v1/pricing names, or write to the operator.',
+    action: 'If it is yours, sign with the address that it is paid at, or write to the operator.',
   })

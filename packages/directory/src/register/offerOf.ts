@@ -1,13 +1,21 @@
 /** What a connection test found, as it is kept. */
-import type { Address } from 'viem'
+import { type Address, getAddress, isAddress } from 'viem'
 import type { Offer } from '../Provider.ts'
 import type { ConnectionTest } from '../probe/ConnectionTest.ts'
 
 const longestDocs = 20_000
 
+/** Whom a server says to pay, where that is an address. */
+export function payeeIn(offer: ConnectionTest['offer']): Address | undefined {
+  if (offer?.protocol === 'drain') return offer.providerAddress
+  const { recipient = '' } = offer ?? {}
+  return isAddress(recipient, { strict: false }) ? getAddress(recipient) : undefined
+}
+
+/** @param recipient Of MPP services: who was found to be paid before; whoever the server names by default. */
 export function toOffer(
   { offer, docs = '' }: Pick<ConnectionTest, 'offer' | 'docs'>,
-  recipient?: Address,
+  recipient = payeeIn(offer),
 ): Offer {
   const kept = docs.slice(0, longestDocs)
   if (offer?.protocol !== 'drain') {

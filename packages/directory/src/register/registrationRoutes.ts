@@ -62,14 +62,15 @@ export function registrationRoutes(rooms: Rooms): Route[] {
       description: 'One line of JSON for each check as it ends, then {"done":true,"passed":…}.',
       body: testSchema,
       answers: { 200: { description: 'The checks.', schema: check, type: streamType }, 429: problem },
-      async handle({ body }) {
+      async handle({ body, caller }) {
         const encoder = new TextEncoder()
         const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
         const writer = writable.getWriter()
         const say = (line: object) => {
           writer.write(encoder.encode(`${JSON.stringify(line)}\n`)).catch(() => undefined)
         }
-        const tested = test({ ...body, docsUrl: body.docsUrl || undefined, onCheck: say })
+        const target = { ...body, docsUrl: body.docsUrl || undefined, onCheck: say }
+        const tested = test(target, caller.network)
         tested
           .then(
             ({ passed }) => say({ done: true, passed }),
@@ -93,8 +94,8 @@ export function registrationRoutes(rooms: Rooms): Route[] {
         409: problem,
         422: problem,
       },
-      async handle({ body, sent }) {
-        return answer(await registrations.register({ given: body, body: sent }), 201)
+      async handle({ body, sent, caller: { network } }) {
+        return answer(await registrations.register({ given: body, body: sent, network }), 201)
       },
     }),
     defineRoute({
@@ -109,8 +110,8 @@ export function registrationRoutes(rooms: Rooms): Route[] {
         409: problem,
         422: problem,
       },
-      async handle({ params: { id }, body, sent, request }) {
-        const change = { given: body, body: sent, token: bearerOf(request) }
+      async handle({ params: { id }, body, sent, request, caller: { network } }) {
+        const change = { given: body, body: sent, token: bearerOf(request), network }
         return answer(await registrations.change(id, change), 200)
       },
     }),

@@ -8,8 +8,9 @@ const made = new WeakMap<ProviderRecord, Listing>()
 export function listingOf(record: ProviderRecord): Listing {
   const known = made.get(record)
   if (known) return known
-  const { id, owner, apiUrl } = record
-  const listing = { id, owner: owner.toLowerCase(), payee: payeeOf(record), host: hostOf(apiUrl) }
+  const { id, owner, apiUrl, offer } = record
+  const chainId = offer.chainId ?? record.chainId
+  const listing = { id, owner: owner.toLowerCase(), payee: payeeOf(record), chainId, host: hostOf(apiUrl) }
   made.set(record, listing)
   return listing
 }

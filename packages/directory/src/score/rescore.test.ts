@@ -34,19 +34,25 @@ describe.each(databases)('scores on $name', ({ use, isThere }) => {
     })
     afterEach(() => rooms.database.close())
 
-    async function pay(consumer: string, provider: number, usdc: string): Promise<string> {
+    async function pay(consumer: string, provider: number, usdc: string, chainId = 31_337): Promise<string> {
       const channelId = `0x${(++channels).toString(16).padStart(64, '0')}`
       await rooms.database.run(
         'INSERT INTO payments VALUES ($1, $2, $3, $4, $5, $6, $7, 1)',
-        ...[31_337, '0xcc', channelId, consumer, addressOf(provider), Usdc.parse(usdc), Usdc.parse(usdc)],
+        ...[chainId, '0xcc', channelId, consumer, addressOf(provider), Usdc.parse(usdc), Usdc.parse(usdc)],
       )
       return channelId
     }
-    async function report(consumer: string, provider: number, channelId: string, outcome = 'success') {
+    async function report(
+      consumer: string,
+      provider: number,
+      channelId: string,
+      outcome = 'success',
+      chainId = 31_337,
+    ) {
       await rooms.database.run(
         `INSERT INTO feedback (provider_id, channel_id, consumer, chain_id, outcome, protocol, reason, issued_at, received_at,
-           hidden, shown) VALUES ($1, $2, $3, 31337, $4, 'drain', '', $5, $5, 0, 1)`,
-        ...[`p${provider}`, channelId, consumer, outcome, rooms.clock.now],
+           hidden, shown) VALUES ($1, $2, $3, $6, $4, 'drain', '', $5, $5, 0, 1)`,
+        ...[`p${provider}`, channelId, consumer, outcome, rooms.clock.now, chainId],
       )
     }
     const parts = async (id: string) => {
@@ -64,6 +70,29 @@ describe.each(databases)('scores on $name', ({ use, isThere }) => {
       // Each has praised with 0.75 and paid 0.5 to others.
       expect(await parts('p1')).toEqual(['1', '2'])
       expect((await rooms.record('p1')).scoreParts.feedback).toBeCloseTo(1.5 / 4, 10)
+    })
+
+    test('are not moved by money of another chain, which may be one for tests', async () => {
+      await report('0xa', 1, await pay('0xa', 1, '9', 80_002), 'success', 80_002)
+      await report('0xb', 1, await pay('0xb', 1, '9', 80_002), 'failure', 80_002)
+      // Paid to others with what is worth nothing.
+      await report('0xc', 1, await pay('0xc', 1, '1'))
+      await pay('0xc', 2, '9', 80_002)
+      await pay('0xa', 2, '9')
+      await rescore(rooms, ['p1'])
+      expect(await parts('p1')).toEqual(['0', '0'])
+    })
+
+    test('keep what was said against who is paid, whichever listing it was about', async () => {
+      const { offer, owner } = await rooms.record('p1')
+      await report('0xa', 1, await pay('0xa', 1, '2'), 'failure')
+      await report('0xb', 1, await pay('0xb', 1, '2'))
+      await pay('0xb', 2, '2')
+      await rooms.providers.update('p1', () => ({ state: 'withdrawn' }))
+      await rooms.add({ id: 'anew', apiUrl: 'https://anew.example9', owner, offer })
+      await rescore(rooms, ['anew', 'p2'])
+      expect(await parts('anew')).toEqual(['0', '2'])
+      expect(await parts('p2')).toEqual(['0', '0'])
     })
 
     test('are written only where they changed', async () => {

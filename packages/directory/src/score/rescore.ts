@@ -8,7 +8,7 @@ import type { Sql } from '../store/Database.ts'
 import { computeScore } from './computeScore.ts'
 import { leastChange, reportsCountMs } from './formula.ts'
 import { listingOf } from './listingOf.ts'
-import { createMarket, type Payment, type Report, weighFeedback } from './weighFeedback.ts'
+import { createMarket, type Market, type Payment, type Report, weighFeedback } from './weighFeedback.ts'
 
 /** Computes scores anew and writes those that changed. The ids of these. */
 export async function rescore(rooms: Rooms, ids: readonly string[]): Promise<string[]> {
@@ -17,14 +17,11 @@ export async function rescore(rooms: Rooms, ids: readonly string[]): Promise<str
   await snapshot.refresh()
   const records = ids.map((id) => snapshot.get(id)).filter((record) => record !== undefined)
   if (records.length === 0) return []
-  const { reports, payments } = await readReports(database, records, now - reportsCountMs, (id) => {
-    const record = snapshot.get(id)
-    return record && listingOf(record).payee
-  })
   const market = createMarket(snapshot.listed.map(listingOf), (id) => {
     const record = snapshot.get(id)
     return record && listingOf(record)
   })
+  const { reports, payments } = await readReports(database, records, now - reportsCountMs, market.get)
   const weights = weighFeedback({ wanted: records.map(listingOf), market, reports, payments })
   const probers = await readProbers(database, {
     ids: records.map(({ id }) => id),
@@ -44,38 +41,47 @@ export async function rescore(rooms: Rooms, ids: readonly string[]): Promise<str
   return changed
 }
 
-/** All reports that count of everybody who has reported on one of these providers, and all that these consumers have paid. */
+type ReportRow = Record<'provider_id' | 'consumer' | 'outcome' | 'payee' | 'paid', string> & {
+  chain_id: number
+}
+
+/** All reports that count of everybody who has reported on a listing of these owners, and all that these consumers have paid. */
 async function readReports(
   sql: Sql,
   records: readonly ProviderRecord[],
   since: number,
-  payeeOf: (id: string) => string | undefined,
+  get: Market['get'],
 ): Promise<{ reports: Report[]; payments: Payment[] }> {
-  const ids = records.map(({ id }) => id)
-  const consumers = `SELECT consumer FROM feedback
-    WHERE shown = 1 AND hidden = 0 AND provider_id IN (${slots(ids.length, 0)})`
-  const reported = await sql.all<Record<'provider_id' | 'consumer' | 'outcome' | 'payee' | 'paid', string>>(
-    `SELECT f.provider_id, f.consumer, f.outcome, p.provider AS payee, CAST(SUM(p.paid) AS TEXT) AS paid
+  const owners = [...new Set(records.map(({ owner }) => owner))]
+  const consumers = `SELECT consumer FROM feedback WHERE shown = 1 AND hidden = 0
+    AND provider_id IN (SELECT id FROM providers WHERE owner IN (${slots(owners.length, 0)}))`
+  const reported = await sql.all<ReportRow>(
+    `SELECT f.provider_id, f.consumer, f.outcome, p.provider AS payee, f.chain_id, CAST(SUM(p.paid) AS TEXT) AS paid
      FROM feedback f JOIN payments p
        ON p.channel_id = f.channel_id AND p.chain_id = f.chain_id AND p.consumer = f.consumer
-     WHERE f.shown = 1 AND f.hidden = 0 AND f.issued_at > $${ids.length + 1} AND p.paid > 0 AND f.consumer IN (${consumers})
-     GROUP BY f.provider_id, f.consumer, f.outcome, p.provider`,
-    ...ids,
+     WHERE f.shown = 1 AND f.hidden = 0 AND f.issued_at > $${owners.length + 1} AND p.paid > 0 AND f.consumer IN (${consumers})
+     GROUP BY f.provider_id, f.consumer, f.outcome, p.provider, f.chain_id`,
+    ...owners,
     since,
   )
-  const paid = await sql.all<Record<'consumer' | 'provider' | 'paid', string>>(
-    `SELECT consumer, provider, CAST(SUM(paid) AS TEXT) AS paid FROM payments
-     WHERE paid > 0 AND consumer IN (${consumers}) GROUP BY consumer, provider`,
-    ...ids,
+  const paid = await sql.all<Record<'consumer' | 'provider' | 'paid', string> & { chain_id: number }>(
+    `SELECT consumer, provider, chain_id, CAST(SUM(paid) AS TEXT) AS paid FROM payments
+     WHERE paid > 0 AND consumer IN (${consumers}) GROUP BY consumer, provider, chain_id`,
+    ...owners,
   )
   return {
     reports: reported
-      .filter(({ provider_id, payee }) => payeeOf(provider_id) === payee)
+      .filter(({ provider_id, payee, chain_id }) => {
+        const listing = get(provider_id)
+        return listing?.payee === payee && listing.chainId === Number(chain_id)
+      })
       .map(({ provider_id: providerId, consumer, outcome, paid }) => ({
         ...{ providerId, consumer, paid: BigInt(paid) },
         outcome: outcome === 'success' ? ('success' as const) : ('failure' as const),
       })),
-    payments: paid.map(({ consumer, provider: payee, paid }) => ({ consumer, payee, paid: BigInt(paid) })),
+    payments: paid.map(({ consumer, provider: payee, chain_id, paid }) => ({
+      ...{ consumer, payee, chainId: Number(chain_id), paid: BigInt(paid) },
+    })),
   }
 }
 

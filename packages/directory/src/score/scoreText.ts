@@ -52,10 +52,12 @@ paid out to the provider from its channel. Nothing paid, nothing counted.
 F = (½ K + S) ÷ (K + S + B)      K = ${money}
 \`\`\`
 
-- **B**, what speaks against it: what consumers that report failure have paid it, from the channels that they report on.
+- **B**, what speaks against it: what consumers that report failure have paid it, from the channels that they report on. It counts for all
+  listings that are paid at the same address, also those that were withdrawn.
 - **S**, what speaks for it: the same for success, but of each consumer at most what it has paid, in this directory, to providers of *other owners*.
   Where it praises several providers of one owner, that limit is shared among them.
 - Providers count as one owner's where they have the same owner, the same paid address, or the same host name (its last two labels).
+- Only payments on the chain that a provider is listed for count.
 - A channel counts once: its consumer's latest report, about one provider. Reports count for ${days} days. Reports without a channel are shown
   and not counted. An owner's reports about its own providers are not counted.
 
@@ -71,6 +73,6 @@ F = (½ K + S) ÷ (K + S + B)      K = ${money}
 ## What it can't see
 
 An owner who hides behind several wallets and hosts, has each of them listed, and sends money in a circle between them looks like several owners with a
-common customer. Operators who review listings are the guard against that. And a provider with a bad name may start again under a new one: it starts
-without reports, and with as few probes as any newcomer.
+common customer. Operators who review listings are the guard against that. And a provider with a bad name may start again with a new wallet: it
+starts without reports, and with as few probes as any newcomer.
 `

@@ -37,7 +37,7 @@ function createRandom(seed: number) {
 type Random = ReturnType<typeof createRandom>
 
 const listing = (name: string, changes: Partial<Listing> = {}): Listing => ({
-  ...{ id: name, owner: `0x${name}`, payee: `0x${name}`, host: `${name}.example` },
+  ...{ id: name, owner: `0x${name}`, payee: `0x${name}`, chainId: 1, host: `${name}.example` },
   ...changes,
 })
 
@@ -74,7 +74,7 @@ function weigh({ listings, channels }: World): Map<string, Weight> {
     }),
   )
   const payments = sum(channels, ({ consumer, payee }) => `${consumer} ${payee}`).map(
-    ([{ consumer, payee }, paid]): Payment => ({ consumer, payee, paid }),
+    ([{ consumer, payee }, paid]): Payment => ({ consumer, payee, chainId: 1, paid }),
   )
   const market = createMarket(listings, (id) => byId.get(id))
   return weighFeedback({ wanted: listings, market, reports, payments })

@@ -1,7 +1,8 @@
 /**
  * How much money stands behind the reports on providers. Pure: everything that counts is given.
  *
- * A consumer's blame weighs what it paid. Its praise weighs at most what it has paid to providers of others, for a thief's money that goes
+ * A consumer's blame weighs what it paid, and holds for all listings of who was paid: whoever withdraws one and registers another with the
+ * same wallet doesn't get rid of it. Its praise weighs at most what it has paid to providers of others, for a thief's money that goes
  * to the thief costs nothing. "Others" is decided for two providers at a time, never through a third: else whoever has listings on
  * two hosts that strangers share would make one owner of all of them, and their customers' praise would count no more.
  */
@@ -15,6 +16,8 @@ export type Listing = {
   owner: string
   /** Who is paid, lower case, where the owner has proven that this is its own address. Without it nothing is counted. */
   payee?: string | undefined
+  /** Where it is paid: money of another chain, such as one for tests, says nothing about it. */
+  chainId: number | null
   /** See `hostOf`. */
   host: string
 }
@@ -28,8 +31,8 @@ export type Report = {
   paid: bigint
 }
 
-/** What a consumer has paid to an address in all, in base units. */
-export type Payment = { consumer: string; payee: string; paid: bigint }
+/** What a consumer has paid to an address on a chain in all, in base units. */
+export type Payment = { consumer: string; payee: string; chainId: number; paid: bigint }
 
 export type Weight = { praised: bigint; blamed: bigint }
 
@@ -37,7 +40,8 @@ export type Weight = { praised: bigint; blamed: bigint }
  * The weights of `wanted`.
  *
  * @param market Those that count as others, and those that reports name.
- * @param reports All reports of everybody who has reported on one of `wanted`.
+ * @param reports All reports of everybody who has reported on one of `wanted`, or on another listing of its owner; each of money that went
+ * to the listing's payee on its chain.
  * @param payments All payments of the same.
  */
 export function weighFeedback({
@@ -51,25 +55,32 @@ export function weighFeedback({
   reports: readonly Report[]
   payments: readonly Payment[]
 }): Map<string, Weight> {
-  const reportsOn = groupBy(reports, ({ providerId }) => providerId)
+  const praisesOf = groupBy(reports.filter(isPraise), ({ providerId }) => providerId)
+  const blamesOf = groupBy(
+    reports.filter((report) => !isPraise(report)),
+    ({ providerId }) => market.get(providerId)?.payee,
+  )
   const reportsBy = groupBy(reports, ({ consumer }) => consumer)
   const paymentsBy = groupBy(payments, ({ consumer }) => consumer)
   const weights = new Map<string, Weight>()
   for (const listing of wanted) {
     const weight = { praised: 0n, blamed: 0n }
-    for (const { consumer, outcome, paid } of reportsOn.get(listing.id) ?? []) {
+    for (const { consumer, paid } of praisesOf.get(listing.id) ?? []) {
       if (isInsider(consumer, listing, market)) continue
-      if (outcome === 'failure') weight.blamed += paid
-      else {
-        const praised = praiseOf(reportsBy.get(consumer) ?? [], listing, market)
-        const outside = paidToOthers(paymentsBy.get(consumer) ?? [], listing, market)
-        weight.praised += praised <= outside ? paid : (paid * outside) / praised
-      }
+      const praised = praiseOf(reportsBy.get(consumer) ?? [], listing, market)
+      const outside = paidToOthers(paymentsBy.get(consumer) ?? [], listing, market)
+      weight.praised += praised <= outside ? paid : (paid * outside) / praised
+    }
+    for (const { consumer, providerId, paid } of (listing.payee && blamesOf.get(listing.payee)) || []) {
+      const isHere = market.get(providerId)?.chainId === listing.chainId
+      if (isHere && !isInsider(consumer, listing, market)) weight.blamed += paid
     }
     weights.set(listing.id, weight)
   }
   return weights
 }
+
+const isPraise = ({ outcome }: Report) => outcome === 'success'
 
 /** What a consumer praises with, at all providers of a listing's owner. */
 function praiseOf(reports: readonly Report[], listing: Listing, market: Market): bigint {
@@ -80,8 +91,8 @@ function praiseOf(reports: readonly Report[], listing: Listing, market: Market):
 }
 
 function paidToOthers(payments: readonly Payment[], listing: Listing, market: Market): bigint {
-  return payments.reduce((sum, { payee, paid }) => {
-    const found = market.payees.get(payee)
+  return payments.reduce((sum, { payee, chainId, paid }) => {
+    const found = chainId === listing.chainId ? market.payees.get(payee) : undefined
     return found && !isPayeeRelated(payee, found, listing) ? sum + paid : sum
   }, 0n)
 }

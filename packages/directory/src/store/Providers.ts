@@ -21,11 +21,12 @@ export type Providers = {
   add(record: Omit<ProviderRecord, 'revision'>): Promise<ProviderRecord | undefined>
   /**
    * Changes one in a transaction: `change` gets it as it is and returns it as it shall be, or `undefined` to leave it. It may be called
-   * more than once. A change that gives it the URL of another is not made.
+   * more than once. A change that gives it the URL of another is not made. What `along` writes is written with it, or not at all.
    */
   update(
     id: string,
     change: (record: ProviderRecord) => Partial<ProviderRecord> | undefined,
+    along?: (sql: Sql) => Promise<unknown>,
   ): Promise<ProviderRecord | undefined>
   /**
    * Takes approved ones whose probe is due, and puts their next one `leaseMs` off, so that no other instance takes them.
@@ -74,7 +75,7 @@ export function createProviders(database: Database): Providers {
         )
         return added
       }),
-    update: (id, change) =>
+    update: (id, change, along) =>
       database.transaction(async (sql) => {
         const record = await read(sql, id)
         const changes = record && change(record)
@@ -84,6 +85,7 @@ export function createProviders(database: Database): Providers {
         const changed = { ...wanted, revision: await nextRevision(sql) }
         const assignments = columns.split(', ').map((column, index) => `${column} = $${index + 1}`)
         await sql.run(`UPDATE providers SET ${assignments.join(', ')} WHERE id = $1`, ...toValues(changed))
+        await along?.(sql)
         return changed
       }),
     takeDue: (now, leaseMs, limit) =>

@@ -20,7 +20,7 @@ export async function openPostgres({
   ...connection
 }: PostgresOptions): Promise<Database> {
   if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) throw new Error(`${schema} is no name for a schema.`)
-  const pool = new pg.Pool({
+  const settings: pg.PoolConfig = {
     max: 10,
     connectionTimeoutMillis: 10_000,
     ...connection,
@@ -29,7 +29,8 @@ export async function openPostgres({
       getTypeParser: (type: number, format?: 'text' | 'binary') =>
         type === int8 || type === numeric ? Number : pg.types.getTypeParser(type, format as 'text'),
     } as pg.CustomTypesConfig,
-  })
+  }
+  const pool = new pg.Pool(settings)
   // A connection that breaks while nobody uses it: the next query gets another one.
   pool.on('error', () => undefined)
 
@@ -63,13 +64,20 @@ export async function openPostgres({
     }
   }
 
+  // Several may start at once, and "if not exists" does not hold between them: one makes the tables, the others find them.
+  const opener = new pg.Client(settings)
+  opener.on('error', () => undefined)
   try {
-    await pool.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`)
+    await opener.connect()
+    await opener.query('SELECT pg_advisory_lock(hashtextextended($1, 0))', [`drain directory ${schema}`])
+    await opener.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`)
     await migrate(database)
     return database
   } catch (error) {
     await pool.end()
     throw error
+  } finally {
+    await opener.end()
   }
 }
 

@@ -183,8 +183,6 @@ const migrations: readonly string[] = [
 export async function migrate(database: Database): Promise<void> {
   await database.transaction(async (sql) => {
     await sql.run('CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)')
-    // One of several instances that start at once: the others wait here.
-    if (database.kind === 'postgres') await sql.run('LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE')
     const { version } = (await sql.one<{ version: number }>('SELECT version FROM schema_version')) ?? {
       version: 0,
     }

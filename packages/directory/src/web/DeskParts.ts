@@ -10,6 +10,8 @@ export type Decision = {
   id: string
   /** For the owner and the log; at most {@link longestNote} characters. */
   note: string
+  /** The `signedAt` of the provider as the operator saw it: what its owner has changed since is not decided about. */
+  seen?: number | undefined
 }
 
 export const longestNote = 500

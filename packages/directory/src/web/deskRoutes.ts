@@ -85,7 +85,9 @@ export function deskRoutes(
       const id = field('id')
       if (!action || id === '' || id.length > 300)
         throw invalid('That is no decision.', 'Use the forms on /desk.')
-      await operators.decide(operator, { action, id, note: field('note').trim().slice(0, longestNote) })
+      const note = field('note').trim().slice(0, longestNote)
+      const seen = /^\d{1,16}$/.test(field('seen')) ? Number(field('seen')) : undefined
+      await operators.decide(operator, { action, id, note, seen })
       return seeDesk({}, `?done=${action}`)
     }, 1),
   )

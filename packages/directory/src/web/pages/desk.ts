@@ -64,6 +64,7 @@ ${pending.length === 0 ? html`<p class="empty">Nobody waits.</p>` : html`<ol cla
 <section aria-labelledby="troubled">
 <h2 id="troubled">Health</h2>
 ${troubled.length === 0 ? html`<p class="empty">Everybody answers.</p>` : troubledTable(troubled, now)}
+${suspendForm()}
 </section>
 <section aria-labelledby="reports">
 <h2 id="reports">Feedback</h2>
@@ -93,7 +94,7 @@ ${paragraphs(profile.description, 1_000)}
 <p class="links">${profile.website && html`<span>${outsideLink(profile.website)}</span>`}${profile.contactEmail && html`<span><bdi>${shown(profile.contactEmail)}</bdi></span>`}</p>
 ${missing.length > 0 && html`<p class="hint">Lacks ${missing.join(', ')}.</p>`}
 <details><summary>Connection test: ${review.checks.filter(({ passed }) => passed).length} of ${review.checks.length} passed</summary>${checkList(review.checks)}</details>
-${decisionForm(id, ['approve', 'reject'], `about ${shown(profile.name, 80)}`)}
+${decisionForm(id, ['approve', 'reject'], `about ${shown(profile.name, 80)}`, record.signedAt)}
 </li>`
 }
 
@@ -128,12 +129,29 @@ const words: Record<Decision['action'], string> = {
 }
 
 /** One form for each thing to decide; the button that is pressed says what. */
-function decisionForm(id: string, actions: readonly Decision['action'][], about: string): Html {
+function decisionForm(
+  id: string,
+  actions: readonly Decision['action'][],
+  about: string,
+  seen?: number,
+): Html {
   const noteId = `note-${encodeURIComponent(id)}`
   return html`<form method="post" action="/desk/decisions" class="decision">
-<input type="hidden" name="id" value="${id}">
+<input type="hidden" name="id" value="${id}">${seen !== undefined && html`<input type="hidden" name="seen" value="${seen}">`}
 <label class="unseen" for="${noteId}">Note ${about}</label>
 <input id="${noteId}" name="note" maxlength="${longestNote}" placeholder="Note, for the owner and the log">
 ${actions.map((action) => html`<button type="submit" name="action" value="${action}" data-confirm="${words[action]} (${about})?"${action === 'approve' && html` class="primary"`}>${words[action]}<span class="unseen"> (${about})</span></button>`)}
+</form>`
+}
+
+/** For one that answers every probe, and cheats those who pay. */
+function suspendForm(): Html {
+  return html`<form method="post" action="/desk/decisions" class="decision">
+<input type="hidden" name="action" value="suspend">
+<label for="suspend-id">Take another one off: its id</label>
+<input id="suspend-id" name="id" required maxlength="100" autocomplete="off">
+<label for="suspend-note">Note</label>
+<input id="suspend-note" name="note" maxlength="${longestNote}" placeholder="Note, for the owner and the log">
+<button type="submit" data-confirm="Suspend it?">Suspend</button>
 </form>`
 }

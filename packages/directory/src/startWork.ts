@@ -9,13 +9,13 @@ import type { Rooms } from './Rooms.ts'
 import { startRescorer } from './score/startRescorer.ts'
 
 export type Work = {
-  start(): void
   /** One turn of everything, now; for tests and demos. */
   round(): Promise<void>
   stop(): Promise<void>
 }
 
-export function createWork(rooms: Rooms, funds: Pick<Funds, 'start' | 'resume'>): Work {
+/** Starts all of it. */
+export function startWork(rooms: Rooms, funds: Pick<Funds, 'start'>): Work {
   const { settings, database, outward, log, snapshot } = rooms
   const { confirmations } = settings
   const isKnownContract = knownContracts(settings)
@@ -24,12 +24,9 @@ export function createWork(rooms: Rooms, funds: Pick<Funds, 'start' | 'resume'>)
   const followers = createChainClients(settings.chains).map((chain) =>
     followPayments({ chain, database, confirmations, log }),
   )
-  let giving: { stop(): Promise<void> } | undefined
+  for (const follower of followers) follower.start()
+  const giving = funds.start()
   return {
-    start() {
-      giving = funds.start()
-      for (const follower of followers) follower.start()
-    },
     async round() {
       await Promise.all([prober.round(), ...followers.map((follower) => follower.round())])
       await rescorer.round()
@@ -37,7 +34,7 @@ export function createWork(rooms: Rooms, funds: Pick<Funds, 'start' | 'resume'>)
     },
     async stop() {
       await Promise.all([prober.stop(), rescorer.stop(), ...followers.map((follower) => follower.stop())])
-      await giving?.stop()
+      await giving.stop()
     },
   }
 }
