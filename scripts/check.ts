@@ -2,7 +2,7 @@
  * Everything but the tests that must hold before a change lands: formatting, lint, types, generated files, package
  * exports, and a demo that ends well. Each is one check; the counts go to `.reports/check.json`.
  */
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { type Counts, finish, none, stream } from './counts.ts'
 
 const packages = readdirSync(new URL('../packages/', import.meta.url), { withFileTypes: true })
@@ -28,9 +28,15 @@ const commands: [name: string, command: string, ...args: string[]][] = [
   ['size of the client in a page', 'node', 'scripts/size.ts'],
   ...packages.flatMap((path): [string, string, ...string[]][] => [
     [`exports of ${path} (publint)`, 'publint', '--strict', path],
-    [`types of ${path} (attw)`, 'attw', '--pack', path, '--profile', 'node16'],
+    [`types of ${path} (attw)`, 'attw', '--pack', path, '--profile', profileOf(path)],
   ]),
 ]
+
+/** Servers are ES modules only; what apps import is CommonJS, too. */
+function profileOf(path: string): string {
+  const { main } = JSON.parse(readFileSync(new URL(`../${path}/package.json`, import.meta.url), 'utf8'))
+  return main?.endsWith('.js') ? 'esm-only' : 'node16'
+}
 
 const results: Counts[] = []
 function report(name: string, ok: boolean): void {

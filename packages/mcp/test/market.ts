@@ -9,8 +9,9 @@ import { erc20Abi, type Hex, toHex } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { readConfig } from '../../../examples/ai-provider/src/config.ts'
 import { startServer } from '../../../examples/ai-provider/src/server.ts'
-import { type Directory, startDirectory } from '../../../examples/providers/src/directory.ts'
+import { startDirectory } from '../../../examples/providers/src/directory.ts'
 import { nodeArguments } from '../../provider/test/sourceProcess.ts'
+import { startMarketplace } from './marketplace.ts'
 
 type Env = Record<string, string>
 
@@ -18,7 +19,7 @@ export type Market = {
   chain: LocalChain
   /** The reference provider, which sells `drain-local`. */
   provider: { url: string; address: Hex }
-  directory: Directory
+  directory: { url: string; close(): Promise<void> }
   /** A wallet with 10 USDC and gas, and the environment of a server that has it. */
   wallet(options?: { usdc?: string; gas?: bigint }): Promise<AgentWallet>
   /** An MCP client whose server runs as a process of its own, over stdio. */
@@ -54,7 +55,8 @@ export type Result = {
   content: { type: string }[]
 }
 
-export async function startMarket(): Promise<Market> {
+/** @param kind What lists the provider: the examples’ static directory, or the marketplace. */
+export async function startMarket(kind: 'static' | 'marketplace' = 'static'): Promise<Market> {
   const chain = await startLocalChain()
   const folder = mkdtempSync(join(tmpdir(), 'drain-mcp-'))
   const { deployment, accounts, publicClient } = chain
@@ -73,9 +75,11 @@ export async function startMarket(): Promise<Market> {
     }),
     () => {},
   )
-  const directory = await startDirectory({
-    providers: [{ url: server.url, id: 'reference', category: 'llm', description: 'Chats.' }],
-  })
+  const listed = { id: 'reference', description: 'Chats.' }
+  const directory =
+    kind === 'static'
+      ? await startDirectory({ providers: [{ url: server.url, category: 'llm', ...listed }] })
+      : await startMarketplace(chain, { apiUrl: server.url, account: seller, ...listed })
   const sessions: Session[] = []
   let wallets = 0
 
