@@ -85,7 +85,7 @@ export function createApp(rooms: Rooms): Served {
 
   return {
     fetch: app.fetch,
-    serveList: createServeList({ lists: createPreparedLists(snapshot, now), limit, proxies }),
+    serveList: createServeList({ lists: createPreparedLists(snapshot, now), limit, proxies, log }),
     startWork: () => startWork(rooms, funds),
   }
 }

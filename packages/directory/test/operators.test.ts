@@ -40,7 +40,13 @@ const may = async (headers: Record<string, string>) => (await market.get(overvie
 async function signIn(account = operator, options: { directory?: string; issuedAt?: number } = {}) {
   const { directory = market.url, issuedAt = Date.now() } = options
   const { chainId } = market.chain
-  const signin = { directory, action: 'operator.signin', subject: 'desk', body: {}, issuedAt: BigInt(issuedAt) }
+  const signin = {
+    directory,
+    action: 'operator.signin',
+    subject: 'desk',
+    body: {},
+    issuedAt: BigInt(issuedAt),
+  }
   const signature = await account.signTypedData(DirectoryAction.typedData(signin, { chainId }))
   return market.send('POST', '/api/operators/session', { chainId, issuedAt, signature })
 }
@@ -86,7 +92,15 @@ describe('a session', () => {
     const longer = encode({ ...said, until: said.until + 1 })
     const guessed = createHmac('sha256', `:${tokenHash}`).update(payload).digest('base64url')
     const forged = [
-      ...[payload, `${payload}.`, `.${mac}`, '.', `${longer}.${mac}`, `${payload}.${mac}x`, `${payload}.${guessed}`],
+      ...[
+        payload,
+        `${payload}.`,
+        `.${mac}`,
+        '.',
+        `${longer}.${mac}`,
+        `${payload}.${mac}x`,
+        `${payload}.${guessed}`,
+      ],
       ...[`${encode({ operator: 'token', until: 9e15 })}.${mac}`, `${encode({})}.${mac}`, tokenHash],
     ]
     for (const one of forged) {
@@ -106,7 +120,10 @@ describe('a session', () => {
   })
 
   it('is good at every instance, and at none where its wallet or token is no operator’s any more', async () => {
-    const sessions = [(await signIn()).json.token, (await signInWithToken(operatorToken)).split(/[=;]/)[1] as string]
+    const sessions = [
+      (await signIn()).json.token,
+      (await signInWithToken(operatorToken)).split(/[=;]/)[1] as string,
+    ]
     const opened = async (operators: StartOptions['operators']) => {
       const { database, log } = market.directory.rooms
       const directory = await startDirectory({ database, log, operators, port: 0 })
@@ -129,7 +146,12 @@ describe('a session', () => {
     const id = await waiting()
     const decide = async (headers: Record<string, string>) =>
       (await market.send('POST', decisions, { action: 'approve', id }, { Cookie: cookie, ...headers })).status
-    for (const origin of ['https://evil.example', 'null', `${market.url}.evil.example`, market.url.replace(/\d$/, '')]) {
+    for (const origin of [
+      'https://evil.example',
+      'null',
+      `${market.url}.evil.example`,
+      market.url.replace(/\d$/, ''),
+    ]) {
       expect(await decide({ Origin: origin })).toBe(401)
     }
     expect(await decide({})).toBe(401)
@@ -148,7 +170,11 @@ describe('a directory without operators', () => {
         expect((await fetch(`${directory.url}${path}`, { headers: bearer(token) })).status).toBe(401)
       }
       const body = new URLSearchParams({ token })
-      const signed = await fetch(`${directory.url}/desk/session`, { method: 'POST', body, redirect: 'manual' })
+      const signed = await fetch(`${directory.url}/desk/session`, {
+        method: 'POST',
+        body,
+        redirect: 'manual',
+      })
       expect([signed.status, signed.headers.get('set-cookie')]).toEqual([401, null])
     }
     await directory.close()

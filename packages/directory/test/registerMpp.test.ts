@@ -4,7 +4,13 @@ import type { AddressInfo } from 'node:net'
 import type { LocalAccount } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
-import { aListing, type Json, operatorToken, startTestDirectory, type TestDirectory } from './startTestDirectory.ts'
+import {
+  aListing,
+  type Json,
+  operatorToken,
+  startTestDirectory,
+  type TestDirectory,
+} from './startTestDirectory.ts'
 
 let market: TestDirectory
 const servers: Server[] = []
@@ -40,7 +46,8 @@ const listing = (url: string, changes: object = {}) => {
   const { providerAddress: _none, ...rest } = aListing(url, { address: '0x' })
   return { ...rest, protocol: 'mpp', ...changes }
 }
-const registerBare = (url: string, changes: object = {}) => market.send('POST', register, listing(url, changes))
+const registerBare = (url: string, changes: object = {}) =>
+  market.send('POST', register, listing(url, changes))
 async function registerAs(account: LocalAccount, url: string, changes: object = {}) {
   const body = listing(url, { providerAddress: account.address, ...changes })
   return market.send('POST', register, await market.sign(account, 'provider.register', url, body))
@@ -61,7 +68,14 @@ it('registers without a wallet, and its token alone changes it and takes it off'
   const record = await market.directory.rooms.providers.get(id)
   expect(JSON.stringify(record)).not.toContain(token)
   const other = (await registerBare(await startService())).json.token
-  const wrong = ['', 'wrong', other, operatorToken, record?.owner ?? '', (record?.owner ?? '').replace('token:', '')]
+  const wrong = [
+    '',
+    'wrong',
+    other,
+    operatorToken,
+    record?.owner ?? '',
+    (record?.owner ?? '').replace('token:', ''),
+  ]
   const body = change(url, { description: 'Changed.' })
   for (const text of wrong) {
     for (const [method, path, sent] of [

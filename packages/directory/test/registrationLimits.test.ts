@@ -61,7 +61,11 @@ it('a registration that was withdrawn doesn’t come back by the signature that 
 it('one domain brings fifty listings in a day, whatever its names and wallets', async () => {
   const { providers, snapshot } = market.directory.rooms
   for (let number = 0; number < 50; number++) {
-    const listing = { id: `flood-${number}`, apiUrl: `https://${number}.flood.example`, createdAt: Date.now() }
+    const listing = {
+      id: `flood-${number}`,
+      apiUrl: `https://${number}.flood.example`,
+      createdAt: Date.now(),
+    }
     await providers.add(aProvider({ ...listing, owner: newAccount().address, state: 'withdrawn' }))
   }
   await snapshot.refresh()

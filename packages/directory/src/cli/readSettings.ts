@@ -27,9 +27,10 @@ export async function readSettings(env: Environment): Promise<Omit<StartOptions,
   }
   return {
     ...{ operators, review, chains: [chain], probers: addressesIn(env, 'DIRECTORY_PROBERS') },
-    origin: env.DIRECTORY_ORIGIN,
+    // Set to nothing is not set: an empty host would listen everywhere.
+    origin: env.DIRECTORY_ORIGIN || undefined,
     work: env.DIRECTORY_WORK !== 'off',
-    host: env.HOST,
+    host: env.HOST || undefined,
     port: numberIn(env, 'PORT'),
     proxies: numberIn(env, 'DIRECTORY_PROXIES'),
     requestsPerMinute: numberIn(env, 'DIRECTORY_REQUESTS_PER_MINUTE'),
@@ -53,19 +54,43 @@ function readChain(env: Environment) {
 
 async function readFunds(env: Environment, chainId: number): Promise<FundSettings | undefined> {
   const account = await keyOf(env, 'FUNDS')
-  if (!account) return undefined
   const { GAS_STATION_PER_DAY: perDay, INVITES_GAS: gas, INVITES_USDC: usdc } = env
+  if (!account) {
+    if (!perDay && !gas && !usdc) return undefined
+    throw new Error('Nothing can be given away without FUNDS_PRIVATE_KEY or FUNDS_KEYSTORE.')
+  }
   return {
     ...{ account, chainId },
     gasStation: perDay
       ? {
-          gas: parseEther(env.GAS_STATION_GIFT ?? '0.1'),
-          leastUsdc: Usdc.parse(env.GAS_STATION_LEAST_USDC ?? '5'),
-          perDay: parseEther(perDay),
+          gas: amountIn(env, 'GAS_STATION_GIFT', '0.1', parseEther),
+          leastUsdc: amountIn(env, 'GAS_STATION_LEAST_USDC', '5', Usdc.parse),
+          perDay: amountIn(env, 'GAS_STATION_PER_DAY', perDay, parseEther),
         }
       : undefined,
-    invites: gas || usdc ? { gas: parseEther(gas ?? '0'), usdc: Usdc.parse(usdc ?? '0') } : undefined,
+    invites:
+      gas || usdc
+        ? {
+            gas: amountIn(env, 'INVITES_GAS', '0', parseEther),
+            usdc: amountIn(env, 'INVITES_USDC', '0', Usdc.parse),
+          }
+        : undefined,
   }
+}
+
+function amountIn(
+  env: Environment,
+  name: string,
+  otherwise: string,
+  parse: (text: string) => bigint,
+): bigint {
+  const text = env[name] || otherwise
+  if (/^\d{1,12}(?:\.\d{1,18})?$/.test(text)) {
+    try {
+      return parse(text)
+    } catch {}
+  }
+  throw new Error(`${name} is no amount: ${text.slice(0, 50)}`)
 }
 
 /** The account of `<NAME>_PRIVATE_KEY`, or of the keystore `<NAME>_KEYSTORE`; none where neither is set. */

@@ -243,6 +243,20 @@ describe.each(databases)('feedback on $name', ({ use, isThere }) => {
       expect(await market.weights()).toMatchObject({ blamed: '0' })
     })
 
+    test('of one wallet without channels is bounded, and keeps none about channels out', async () => {
+      for (let index = 1; index <= 22; index++) {
+        const providerId = `mpp${index}`
+        await market.rooms.add({ id: providerId, apiUrl: `https://mpp${index}.example`, protocol: 'mpp' })
+        market.later(60)
+        expect((await market.send(await market.sign({ providerId, protocol: 'mpp' }))).status).toBe(200)
+      }
+      expect(await market.list('mpp2')).toEqual([])
+      expect(await market.list('mpp3')).toHaveLength(1)
+      const channelId: Hex = `0x${'ab'.repeat(32)}`
+      expect((await market.send(await market.sign({ channelId }))).status).toBe(200)
+      expect(await market.list('mpp3')).toHaveLength(1)
+    })
+
     test('of one wallet about channels that nobody sees is bounded', async () => {
       const send = async (index: number) => {
         market.later(60) // A network has its own bound, by the minute.

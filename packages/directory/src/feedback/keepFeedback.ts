@@ -21,7 +21,7 @@ export type Kept = { isShown: boolean; paid: bigint }
 
 export const noChannel = 'none'
 
-/** Of what the chain doesn't show: of one consumer, and of all. The oldest make room for new ones. */
+/** Of what the chain doesn't show: of one consumer with channels, of the same without, and of all. The oldest make room for new ones. */
 const mostOfConsumer = 20
 const mostUnshown = 20_000
 
@@ -47,7 +47,7 @@ export async function keepFeedback(
       ...[consumer, channelId, providerId],
     )
     if (earlier.some(({ issued_at }) => issued_at >= report.issuedAt)) throw notLater()
-    if (!channel && earlier.length === 0) await makeRoom(sql, consumer)
+    if (!channel && earlier.length === 0) await makeRoom(sql, report)
     for (const { provider_id } of earlier) {
       await sql.run(
         'DELETE FROM feedback WHERE provider_id = $1 AND consumer = $2 AND channel_id = $3',
@@ -83,12 +83,17 @@ async function readChannel(
 }
 
 /** @throws {Problem} 429 */
-async function makeRoom(sql: Sql, consumer: string): Promise<void> {
-  const own = await sql.one<{ count: number }>(
-    'SELECT COUNT(*) AS count FROM feedback WHERE consumer = $1 AND shown = 0',
+async function makeRoom(sql: Sql, { consumer, channelId }: Report): Promise<void> {
+  const alike = `consumer = $1 AND shown = 0 AND channel_id ${channelId === noChannel ? '=' : '<>'} '${noChannel}'`
+  const own = await sql.one<{ count: number; oldest: number }>(
+    `SELECT COUNT(*) AS count, MIN(received_at) AS oldest FROM feedback WHERE ${alike}`,
     consumer,
   )
-  if (Number(own?.count) >= mostOfConsumer) {
+  const isMany = Number(own?.count) >= mostOfConsumer
+  // Those without a channel will never be shown by the chain: waiting would not help.
+  if (own && isMany && channelId === noChannel)
+    await sql.run(`DELETE FROM feedback WHERE ${alike} AND received_at = $2`, consumer, own.oldest)
+  else if (isMany) {
     throw new Problem(
       429,
       'too_many_reports',

@@ -16,7 +16,9 @@ export function networkOf(
   return toNetwork(address)
 }
 
-function toNetwork(address: string): string {
+function toNetwork(given: string): string {
+  // Some proxies write the port, too.
+  const address = /^(?:([\d.]+)|\[([^\]]+)\])(?::\d+)?$/.exec(given)?.slice(1).find(Boolean) ?? given
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
   if (mapped) return mapped
   if (isIPv4(address)) return address

@@ -20,11 +20,19 @@ export type PreparedLists = {
 }
 
 const mostKept = 500
+/** Of all that are kept, in bytes: whoever asks for everything in a hundred ways fills no more. */
+const mostBytes = 64 << 20
 /** So long an answer is given though something has changed since: providers are probed all the time. */
 const keptMs = 2_000
 
 export function createPreparedLists(snapshot: Snapshot, now: () => number): PreparedLists {
   const kept = new Map<string, PreparedList & { revision: number; madeAt: number }>()
+  let bytes = 0
+
+  function forget(search: string): void {
+    bytes -= kept.get(search)?.body.length ?? 0
+    kept.delete(search)
+  }
 
   return {
     get(search) {
@@ -35,9 +43,12 @@ export function createPreparedLists(snapshot: Snapshot, now: () => number): Prep
         revision: snapshot.revision,
         madeAt: now(),
       }
-      kept.delete(search)
+      forget(search)
       kept.set(search, made)
-      if (kept.size > mostKept) kept.delete(kept.keys().next().value as string)
+      bytes += made.body.length
+      while (kept.size > mostKept || (bytes > mostBytes && kept.size > 1)) {
+        forget(kept.keys().next().value as string)
+      }
       return made
     },
   }

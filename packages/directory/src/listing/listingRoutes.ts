@@ -86,7 +86,8 @@ export function listingRoutes(rooms: Rooms): Route[] {
       },
     }),
     defineRoute({
-      ...{ method: 'get', path: '/api/directory/pricing', tag },
+      // It looks at every model of every provider.
+      ...{ method: 'get', path: '/api/directory/pricing', tag, cost: 10 },
       summary: 'Who offers a model, and at what price',
       description: 'Of providers that answer, the cheapest first; models without `model` at most 200.',
       query: z.strictObject({
@@ -163,12 +164,13 @@ const mostOffers = 100
 /** Each model with who offers it. */
 export function pricesOf(listed: readonly ProviderRecord[], part?: string) {
   const models = new Map<string, { model: string; offers: Offered[] }>()
+  const words = part?.toLowerCase() ?? ''
   for (const record of listed) {
     if (record.health.status === 'offline') continue
     const score = shownScore(record.score)
     for (const model of record.offer.models) {
       const { id, name, inputPer1kTokens, outputPer1kTokens } = model
-      if (part && !`${id}\n${name}`.toLowerCase().includes(part.toLowerCase())) continue
+      if (words && !`${id}\n${name}`.toLowerCase().includes(words)) continue
       let entry = models.get(id)
       if (!entry) {
         if (models.size >= mostModels) continue

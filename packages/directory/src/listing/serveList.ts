@@ -1,5 +1,6 @@
 /** The list that every agent asks for first, straight from Node's server: what is prepared needs nothing in between. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Logger } from 'pino'
 import { assertWithin } from '../http/createApi.ts'
 import { networkOf } from '../http/networkOf.ts'
 import type { RateLimit } from '../http/RateLimit.ts'
@@ -17,11 +18,20 @@ export function createServeList({
   lists,
   limit,
   proxies,
+  log,
 }: {
   lists: PreparedLists
   limit: RateLimit
   proxies: number
+  log: Logger
 }): ServeList {
+  function failed(error: unknown): Problem {
+    log.error({ err: error, route: path }, 'a request failed')
+    return new Problem(500, 'internal', 'Something failed here.', {
+      action: 'Try again; tell the operator if it stays so.',
+    })
+  }
+
   return (request, response) => {
     const { url = '', method, headers } = request
     if (!url.startsWith(path) || (method !== 'GET' && method !== 'HEAD')) return false
@@ -45,14 +55,15 @@ export function createServeList({
       })
       response.end(method === 'HEAD' ? undefined : body)
     } catch (error) {
-      if (!(error instanceof Problem)) throw error
+      // Nothing stands above this: what is thrown here would end the process.
+      const problem = error instanceof Problem ? error : failed(error)
       response
-        .writeHead(error.status, {
+        .writeHead(problem.status, {
           'Content-Type': 'application/problem+json',
           'Access-Control-Allow-Origin': '*',
-          ...error.headers,
+          ...problem.headers,
         })
-        .end(JSON.stringify(error.toJson()))
+        .end(JSON.stringify(problem.toJson()))
     }
     return true
   }

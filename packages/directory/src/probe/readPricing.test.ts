@@ -27,6 +27,13 @@ test('what the original marketplace’s providers answer', () => {
   })
 })
 
+test('looks at a thousand entries of a list, and at no more', () => {
+  const bad = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`bad-${index}`, 1]))
+  expect(listOf({ models: { ...bad, late: good } }).models).toEqual([])
+  const { 'bad-0': _first, ...fewer } = bad
+  expect(listOf({ models: { ...fewer, late: good } }).models).toHaveLength(1)
+})
+
 test('what today’s answer, with contract, name and units', () => {
   const image = {
     ...good,

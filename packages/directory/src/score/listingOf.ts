@@ -9,7 +9,8 @@ export function listingOf(record: ProviderRecord): Listing {
   const known = made.get(record)
   if (known) return known
   const { id, owner, apiUrl, offer } = record
-  const chainId = offer.chainId ?? record.chainId
+  // As it was registered: what its server names may change.
+  const chainId = record.chainId ?? offer.chainId
   const listing = { id, owner: owner.toLowerCase(), payee: payeeOf(record), chainId, host: hostOf(apiUrl) }
   made.set(record, listing)
   return listing

@@ -89,7 +89,9 @@ describe.each(databases)('scores on $name', ({ use, isThere }) => {
       await report('0xb', 1, await pay('0xb', 1, '2'))
       await pay('0xb', 2, '2')
       await rooms.providers.update('p1', () => ({ state: 'withdrawn' }))
-      await rooms.add({ id: 'anew', apiUrl: 'https://anew.example9', owner, offer })
+      // Nor does it help that its server names another chain.
+      const elsewhere = { ...offer, chainId: 80_002 }
+      await rooms.add({ id: 'anew', apiUrl: 'https://anew.example9', owner, offer: elsewhere })
       await rescore(rooms, ['anew', 'p2'])
       expect(await parts('anew')).toEqual(['0', '2'])
       expect(await parts('p2')).toEqual(['0', '0'])

@@ -87,6 +87,7 @@ describe('skillDefinitionSchema', () => {
     ['a control character', { title: 'a\u0000b' }, 'title: '],
     ['a line break', { title: 'a\nb' }, 'title: '],
     ['text that turns its direction', { title: 'a\u202eb' }, 'title: '],
+    ['text that only machines see', { title: 'a\u{e0069}\u{e0067}\u{e006e}' }, 'title: '],
     ['ten thousand letters', { summary: 'x'.repeat(10_000) }, 'summary: '],
     ['a hostile tag', { tags: ['<script>'] }, 'tags.0: '],
     ['too many tags', { tags: Array(9).fill('a') }, 'tags: '],

@@ -10,15 +10,15 @@ export const mostInputs = 20
 /** Characters of the JSON of a definition. */
 export const longestDefinition = 32_768
 
-/** Neither control characters nor those that turn the direction of what follows. */
+/** Without control characters, those that turn the direction of what follows, and tags, which models read and nobody sees. */
 const line = (longest: number) =>
   z
     .string()
     .min(1)
     .max(longest)
     .regex(
-      /^[^\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069]*$/u,
-      'one line, without control characters',
+      /^[^\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069\u{e0000}-\u{e007f}]*$/u,
+      'one line, without characters that can’t be seen',
     )
     .refine((text) => text.trim() === text, 'no spaces at its ends')
 

@@ -4,6 +4,7 @@ import { aSkill } from '../../test/aSkill.ts'
 import { createAuthor, startSkills } from '../../test/skillRooms.ts'
 import type { SkillDefinition } from './SkillDefinition.ts'
 import { mostDrafts, mostOfAuthor } from './Skills.ts'
+import { newPerDay } from './skillRoutes.ts'
 
 let server: Awaited<ReturnType<typeof startSkills>>
 let author: ReturnType<typeof createAuthor>
@@ -264,6 +265,16 @@ describe('what a thief tries', () => {
     for (let index = 0; index < mostOfAuthor; index++) expect((await create()).status).toBe(201)
     expect(await create()).toMatchObject({ status: 429, body: { code: 'too_many_skills' } })
     expect((await create(aSkill(), stranger)).status).toBe(201)
+  })
+
+  test('many skills of one network, from as many wallets', async () => {
+    for (let index = 0; index < newPerDay; index++)
+      expect((await create(aSkill(), createAuthor())).status).toBe(201)
+    const refused = await create(aSkill(), createAuthor())
+    expect(refused).toMatchObject({ status: 429, body: { code: 'too_many_skills' } })
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+    server.later(86_400_000)
+    expect((await create(aSkill(), createAuthor())).status).toBe(201)
   })
 
   test('ten thousand drafts from as many wallets', async () => {

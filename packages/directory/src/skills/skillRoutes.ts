@@ -1,8 +1,10 @@
 /** The routes of skills. */
 import { isAddress } from 'viem'
 import { z } from 'zod'
+import { createRateLimit } from '../http/RateLimit.ts'
 import { defineRoute, type Route } from '../http/Route.ts'
 import { categories, protocols } from '../Provider.ts'
+import { Problem } from '../problem.ts'
 import type { Rooms } from '../Rooms.ts'
 import { signatureShape } from '../signing/readAction.ts'
 import { createSkillbook } from './createSkillbook.ts'
@@ -36,8 +38,12 @@ const listQuery = z.strictObject({
   cursor: z.string().max(300).optional().describe('`nextCursor` of the page before.'),
 })
 
+/** Skills that a network may save anew within a day: wallets cost nothing, and what is published stays. */
+export const newPerDay = 60
+
 export function skillRoutes(rooms: Rooms): Route[] {
   const book = createSkillbook(rooms)
+  const limit = createRateLimit(newPerDay, rooms.now, 86_400_000)
   const providerOf = (id: string) => rooms.snapshot.get(id)
 
   const saved = ({ id, author, state, definition, updatedAt }: SkillRecord, status = 200) =>
@@ -60,6 +66,7 @@ export function skillRoutes(rooms: Rooms): Route[] {
     defineRoute({
       ...{ method: 'get', path: '/api/skills', tag, query: listQuery },
       summary: 'Published skills, the latest first',
+      cost: 3,
       answers: {
         200: {
           description: 'A page of them.',
@@ -133,14 +140,22 @@ export function skillRoutes(rooms: Rooms): Route[] {
         429: problem,
         503: problem,
       },
-      async handle({ body, sent }) {
+      async handle({ body, sent, caller }) {
+        const wait = limit.take(caller.network, 1)
+        if (wait > 0) {
+          throw new Problem(429, 'too_many_skills', `One network may save ${newPerDay} new skills a day.`, {
+            action: `Go on in ${wait} seconds, or edit one that you have.`,
+            headers: { 'Retry-After': String(wait) },
+          })
+        }
         return saved(await book.create(body.definition, body.author, { ...body, sent }), 201)
       },
     }),
     defineRoute({
       ...{ method: 'put', path: '/api/skills/{id}', tag, params, cost: 5 },
       summary: 'Edit a skill; what is published stays so',
-      description: 'Signed by its author: `skill.save` whose subject is the id.',
+      description:
+        'Signed by its author: `skill.save` whose subject is the id. Everybody gets the new version at once: nobody looks at it before.',
       body: z.strictObject({ definition: skillDefinitionSchema, ...signatureShape }),
       answers,
       async handle({ params: { id }, body, sent }) {

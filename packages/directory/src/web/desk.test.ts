@@ -37,7 +37,7 @@ async function signIn(): Promise<string> {
   return (response.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
 }
 
-const decision: Decision = { action: 'approve', id: 'newcomer', note: 'Welcome.' }
+const decision = { action: 'approve', id: 'newcomer', note: 'Welcome.' } satisfies Decision
 
 test('nobody sees the desk without signing in', async () => {
   const text = await (await pages.request('/desk')).text()

@@ -11,6 +11,8 @@ import { scoreMark, share, statusMark } from '../parts/status.ts'
 import { latency } from '../parts/time.ts'
 
 const onPage = 50
+/** Of one model; agents page through all of them. */
+const mostOfferings = 200
 
 export const modelPath = (id: string) => `/models/${encodeURIComponent(id)}`
 
@@ -66,10 +68,10 @@ export function modelPage(models: Models, id: string): Page | undefined {
     body: html`<p class="crumbs"><a href="/models">Prices by model</a></p>
 <h1 class="model">${name(id)}</h1>
 <p>${offerings.length} ${offerings.length === 1 ? 'provider' : 'providers'}, ${online} online. Those that answer come first, the cheapest of them on top: compared by a request of
-1,000 tokens that is answered with 1,000.</p>
+1,000 tokens that is answered with 1,000.${offerings.length > mostOfferings && ` Here are the first ${mostOfferings}.`}</p>
 <div class="scroll" role="region" aria-label="Providers of ${shown(id, 80)}" tabindex="0"><table>
 <thead><tr><th scope="col">Provider</th><th scope="col" class="number">In, USDC<br>per 1k tokens</th><th scope="col" class="number">Out, USDC<br>per 1k tokens</th><th scope="col">Status</th><th scope="col" class="number">Latency</th><th scope="col" class="number">Uptime<br>30 days</th><th scope="col">Score</th></tr></thead>
-<tbody>${offerings.map(offeringRow)}</tbody>
+<tbody>${offerings.slice(0, mostOfferings).map(offeringRow)}</tbody>
 </table></div>
 <p class="hint">A price with “flat” is one price, however long the answer is: often per request; the provider’s docs say which.</p>`,
   }
