@@ -3,6 +3,7 @@ import { runCommand, type Streams, UsageError } from '@drain/keys/node'
 import { startDirectory } from '../startDirectory.ts'
 import type { Database } from '../store/Database.ts'
 import { version } from '../version.ts'
+import { ownProber } from './ownProber.ts'
 import { type Environment, readSettings } from './readSettings.ts'
 
 const usage = `Usage:
@@ -16,7 +17,8 @@ Environment:
   DIRECTORY_OPERATOR_TOKEN      or a token, of at least 32 characters
   DIRECTORY_WORK                off only serves: of several instances one is enough that probes, follows the chain and scores
   DIRECTORY_REVIEW              off lists whatever passes the connection test
-  PROBER_PRIVATE_KEY            signs this instance’s probes, or PROBER_KEYSTORE with PROBER_KEYSTORE_PASSWORD_FILE; none: no probes
+  PROBER_PRIVATE_KEY            signs this instance’s probes, or PROBER_KEYSTORE with PROBER_KEYSTORE_PASSWORD_FILE;
+                                without, a key is made and kept in the database
   DIRECTORY_PROBERS             other probers whose reports are believed; DIRECTORY_PROBE_MINUTES, 5 by default
   DRAIN_CHAIN_ID                137 (Polygon) by default; DRAIN_RPC_URL, a node; DRAIN_CONTRACT_ADDRESS, DRAIN_USDC_ADDRESS
   DIRECTORY_CONFIRMATIONS       blocks after which a payment counts, 32 by default
@@ -41,7 +43,8 @@ export function main(args: string[], env: Environment, streams: Streams): Promis
     if (option !== undefined) throw new UsageError(`There is no option ${option}.`)
     const settings = await readSettings(env)
     const database = await openDatabase(env.DATABASE ?? 'directory.db')
-    const directory = await startDirectory({ ...settings, database })
+    const prober = settings.prober ?? (await ownProber(database))
+    const directory = await startDirectory({ ...settings, database, prober })
     streams.stdout.write(`listening on ${directory.url}\n`)
     await new Promise<void>((resolve) => {
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
