@@ -4,7 +4,7 @@
 export type Value = string | number | bigint | null
 
 export type Sql = {
-  /** The rows of a query. Parameters are `$1`, `$2`, … */
+  /** The rows of a query, which writes nothing. Parameters are `$1`, `$2`, … */
   all<row = Record<string, string | number | null>>(text: string, ...values: Value[]): Promise<row[]>
   /** The first row, or `undefined`. */
   one<row = Record<string, string | number | null>>(

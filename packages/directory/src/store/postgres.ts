@@ -24,7 +24,7 @@ export async function openPostgres({
     max: 10,
     connectionTimeoutMillis: 10_000,
     ...connection,
-    options: `-c search_path=${schema} -c default_transaction_isolation=serializable`,
+    options: `-c search_path=${schema}`,
     types: {
       getTypeParser: (type: number, format?: 'text' | 'binary') =>
         type === int8 || type === numeric ? Number : pg.types.getTypeParser(type, format as 'text'),
@@ -37,7 +37,7 @@ export async function openPostgres({
   const database: Database = {
     kind: 'postgres',
     ...over(pool),
-    // A statement alone may fail the same way as a transaction does.
+    // What may write is serialized with transactions, and repeated as they are; `all` only reads.
     run: (text, ...values) => transaction((sql) => sql.run(text, ...values)),
     one: (text, ...values) => transaction((sql) => sql.one(text, ...values)),
     transaction,
@@ -49,7 +49,7 @@ export async function openPostgres({
       const client = await pool.connect()
       let broken: Error | undefined
       try {
-        await client.query('BEGIN')
+        await client.query('BEGIN ISOLATION LEVEL SERIALIZABLE')
         const result = await work(over(client))
         await client.query('COMMIT')
         return result
