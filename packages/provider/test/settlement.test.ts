@@ -1,3 +1,4 @@
+import { CloseAuthorization, drainChannelAbi } from '@drain/core'
 import { type ChannelState, type ClaimRecord, type Ledger, memoryLedger, type Paywall } from '@drain/provider'
 import type { Hex } from 'viem'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -106,6 +107,34 @@ test('a claim that another process sent a moment ago is booked, also where this 
     { channelId: channel.id, amount: 500_000n },
   ])
   expect(await ledger.get(channel.id)).toMatchObject({ claimed: 500_000n, charged: 500_000n })
+})
+
+test('a claim is booked before the close by the consumer that came after it, though both are found at once', async () => {
+  const { chain, provider, consumer } = fixture
+  const paywall = fixture.paywall({ finality: 3n, confirmations: () => 0n })
+  const { ledger } = paywall
+  const channel = await fixture.open()
+  expect((await ask(paywall, await channel.voucher(500_000n), 500_000n)).status).toBe(200)
+  const claimed = await paywall.settlement.claim(channel.id)
+  expect((await ask(paywall, await channel.voucher(600_000n), 100_000n)).status).toBe(200)
+  const state = (await ledger.get(channel.id)) as ChannelState
+  await ledger.freeze(state)
+  await ledger.finalize(channel.id)
+  const authorization = { channelId: channel.id, finalAmount: 600_000n }
+  const typedData = CloseAuthorization.typedData(authorization, chain.deployment)
+  const hash = await chain.walletClient(consumer).writeContract({
+    ...{ address: chain.deployment.contract, abi: drainChannelAbi, functionName: 'cooperativeClose' },
+    args: [channel.id, 600_000n, await provider.signTypedData(typedData)],
+  })
+  await chain.testClient.mine({ blocks: 4 })
+
+  await paywall.settler.run()
+  const claims: ClaimRecord[] = []
+  for await (const claim of ledger.claims()) claims.push(claim)
+  expect(claims.map(({ txHash, amount }) => ({ txHash, amount }))).toEqual([
+    { txHash: claimed?.txHash, amount: 500_000n },
+    { txHash: hash, amount: 100_000n },
+  ])
 })
 
 test('before its open is final, a channel is good for so much only', async () => {

@@ -70,6 +70,8 @@ export type Transactions = {
   unsettled(): Promise<readonly Entry[]>
   /** The channels that unsettled transactions take from. */
   underWay(): Promise<ReadonlySet<Hex>>
+  /** Brings those that take from a channel as far as the chain is: what is final is booked. @throws {ChainUnavailableError} */
+  settleOf(channelId: Hex): Promise<void>
   /** Whether a mined transaction is in the journal. @throws {ChainUnavailableError} */
   isOurs(hash: Hex): Promise<boolean>
   /** The channels that transactions take from which were booked as final in blocks above. */
@@ -430,6 +432,13 @@ export function createTransactions(options: {
     async underWay() {
       const entries = await journal.unsettled()
       return new Set(entries.flatMap(({ takes }) => takes.map(({ channelId }) => channelId)))
+    },
+    async settleOf(channelId) {
+      const entries = await journal.unsettled()
+      const taking = entries.filter(({ takes }) => takes.some((take) => take.channelId === channelId))
+      if (taking.length === 0) return
+      const head = await askForHead()
+      for (const entry of taking) await settle(entry, head)
     },
     async isOurs(hash) {
       const { from, nonce } = await asking(() => client.getTransaction({ hash }))
