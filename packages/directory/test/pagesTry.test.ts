@@ -149,6 +149,8 @@ describe.skipIf(!hasChromium)('the try-it page', () => {
     await visitor.page.getByLabel('At most per request').fill('0')
     await button(/connect test wallet/i).click()
     await visitor.page.getByText('It must be more than nothing.').waitFor()
+    // One thing at a time: what is clicked while the page is at work is not done.
+    await expect.poll(() => visitor.page.locator('[aria-busy="true"]').count()).toBe(0)
     await visitor.page.getByLabel('At most per request').fill('0.000001')
     await button(/connect test wallet/i).click()
     await button(/open with one signature/i).click()

@@ -142,6 +142,8 @@ export async function startPages(options: Partial<StartOptions> = {}): Promise<P
     })
     const wallet = await injectWallet(browser, chain, account)
     const page = await browser.newPage()
+    // A loaded machine needs more than the half minute that is the default.
+    page.setDefaultTimeout(120_000)
     return {
       ...{ browser, page, wallet },
       async goto(path) {
