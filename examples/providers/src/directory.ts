@@ -1,5 +1,5 @@
 /**
- * A static directory with the marketplace's API: it lists the providers that it was told of. A stand-in: nobody can register,
+ * A static directory with the marketplace's API: it lists the providers that it was told of. Less than `@drain/directory`: nobody can register,
  * nothing is scored, and feedback is kept in memory and not verified.
  */
 

@@ -1,27 +1,10 @@
 /** A provider's last 30 days, for charts. */
-import type { Status } from '../Provider.ts'
 import type { Sql } from '../store/Database.ts'
+import type { HistoryData, HourData } from '../web/PageData.ts'
 import { groupBy } from './groupBy.ts'
 import { median, medianKnown, percentile } from './median.ts'
 import { slots } from './readProbers.ts'
 import { hourMs, hourOf } from './recordProbe.ts'
-
-/** Times are Unix milliseconds, latencies milliseconds. */
-export type History = {
-  /** Those with probes, the oldest first. */
-  hours: readonly HistoryHour[]
-  /** The latest first, at most 100. */
-  changes: readonly { at: number; status: Status; reason: string }[]
-}
-
-export type HistoryHour = {
-  hour: number
-  probes: number
-  reached: number
-  correct: number
-  medianMs: number | null
-  p95Ms: number | null
-}
 
 type Row = { hour: number; probes: number; reached: number; correct: number; latencies: string }
 
@@ -33,7 +16,7 @@ export async function readHistory(
   sql: Sql,
   providerId: string,
   { now, probers }: { now: number; probers: readonly string[] },
-): Promise<History> {
+): Promise<HistoryData> {
   const rows =
     probers.length === 0
       ? []
@@ -43,7 +26,7 @@ export async function readHistory(
           ...[providerId, hourOf(now - days * 24 * hourMs), ...probers],
         )
   const byHour = groupBy(rows, ({ hour }) => hour)
-  const changes = await sql.all<History['changes'][number]>(
+  const changes = await sql.all<HistoryData['changes'][number]>(
     'SELECT at, status, reason FROM status_changes WHERE provider_id = $1 ORDER BY at DESC LIMIT $2',
     ...[providerId, mostChanges],
   )
@@ -53,7 +36,7 @@ export async function readHistory(
   }
 }
 
-function combine(hour: number, rows: readonly Row[]): HistoryHour {
+function combine(hour: number, rows: readonly Row[]): HourData {
   const byShare = [...rows].sort((one, other) => one.correct / one.probes - other.correct / other.probes)
   const { probes, reached, correct } = byShare[Math.floor((byShare.length - 1) / 2)] as Row
   const latencies = rows.map((row) => JSON.parse(row.latencies) as number[])

@@ -20,8 +20,9 @@ export type PageData = {
 }
 
 export type HistoryData = {
+  /** Those with probes, the oldest first. */
   hours: readonly HourData[]
-  /** The latest first. */
+  /** The latest first, at most 100. */
   changes: readonly { at: number; status: Status; reason: string }[]
 }
 

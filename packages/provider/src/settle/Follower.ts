@@ -57,8 +57,8 @@ export function createFollower(options: {
   finality: Finality
   /** Whether this provider sent a transaction: then its journal books the claims in it. */
   isOurs: (txHash: Hex) => Promise<boolean>
-  /** Books what transactions of this provider have claimed from a channel, where that is final. */
-  settleOf?: ((channelId: Hex) => Promise<void>) | undefined
+  /** Books what transactions of this provider have claimed from a channel, up to a block that is final. */
+  settleUntil?: ((blockNumber: bigint, channelId: Hex) => Promise<void>) | undefined
   /** The channels of transactions of this provider that were booked as final, in blocks above. */
   paidAbove: (blockNumber: bigint) => Promise<Hex[]>
   /** Told when blocks above may be gone that were taken for final. */
@@ -71,13 +71,13 @@ export function createFollower(options: {
   clock?: (() => number) | undefined
   log: Logger
 }): Follower {
-  const { client, deployment, ledger, finality, isOurs, settleOf, forget, dust = 0n } = options
+  const { client, deployment, ledger, finality, isOurs, settleUntil, forget, dust = 0n } = options
   const { clock = Date.now, log } = options
   const { notebook } = ledger
   const isLocal = localChains.includes(deployment.chainId)
   const windows = createLogWindows(options)
   const { block } = windows
-  const about = { client, deployment, ledger, isOurs, settleOf, forget, dust, clock, log }
+  const about = { client, deployment, ledger, isOurs, settleUntil, forget, dust, clock, log }
   const booking = createBooking(about)
   const reorganisations = createReorganisations({
     ...{ client, deployment, ledger, finality, forget, log },

@@ -102,7 +102,7 @@ export function createSettler(options: {
     provider: account.address,
     finality: { depth: finality },
     isOurs: transactions.isOurs,
-    settleOf: transactions.settleOf,
+    settleUntil: transactions.settleUntil,
     paidAbove: transactions.paidAbove,
     doubtCharges: charges.doubt,
     forget: channels.forget,

@@ -70,8 +70,11 @@ export type Transactions = {
   unsettled(): Promise<readonly Entry[]>
   /** The channels that unsettled transactions take from. */
   underWay(): Promise<ReadonlySet<Hex>>
-  /** Brings those that take from a channel as far as the chain is: what is final is booked. @throws {ChainUnavailableError} */
-  settleOf(channelId: Hex): Promise<void>
+  /**
+   * Books those that took from a channel in blocks up to one that is final.
+   * @throws {ChainUnavailableError} Also where the node that is asked is behind that block.
+   */
+  settleUntil(blockNumber: bigint, channelId: Hex): Promise<void>
   /** Whether a mined transaction is in the journal. @throws {ChainUnavailableError} */
   isOurs(hash: Hex): Promise<boolean>
   /** The channels that transactions take from which were booked as final in blocks above. */
@@ -433,12 +436,16 @@ export function createTransactions(options: {
       const entries = await journal.unsettled()
       return new Set(entries.flatMap(({ takes }) => takes.map(({ channelId }) => channelId)))
     },
-    async settleOf(channelId) {
+    async settleUntil(blockNumber, channelId) {
       const entries = await journal.unsettled()
       const taking = entries.filter(({ takes }) => takes.some((take) => take.channelId === channelId))
       if (taking.length === 0) return
       const head = await askForHead()
-      for (const entry of taking) await settle(entry, head)
+      for (const entry of taking) {
+        const { state, mined } = (await settle(entry, head)).entry
+        if (state === 'mined' && mined && mined.blockNumber <= blockNumber)
+          throw new ChainUnavailableError('the node is behind a block that is final')
+      }
     },
     async isOurs(hash) {
       const { from, nonce } = await asking(() => client.getTransaction({ hash }))

@@ -31,14 +31,14 @@ export function createBooking(options: {
   deployment: Deployment.Deployment
   ledger: Ledger
   isOurs: (txHash: Hex) => Promise<boolean>
-  settleOf?: ((channelId: Hex) => Promise<void>) | undefined
+  settleUntil?: ((blockNumber: bigint, channelId: Hex) => Promise<void>) | undefined
   forget: (channelId: Hex) => void
   /** Base units. */
   dust: bigint
   clock: () => number
   log: Logger
 }): Booking {
-  const { client, deployment, ledger, isOurs, settleOf, forget, dust, clock, log } = options
+  const { client, deployment, ledger, isOurs, settleUntil, forget, dust, clock, log } = options
   const { notebook } = ledger
   /** The transaction last found in the accounts: the events of a batch come one after another, and a node takes time. */
   let accounted: Hex | undefined
@@ -87,9 +87,13 @@ export function createBooking(options: {
    * The consumer closed with our signature: a payment like a claim, for which the consumer paid the gas. Amounts are cumulative, so
    * claims of ours before it are booked first: afterwards nothing would be left of theirs, neither amount nor fee.
    */
-  async function bookCooperativeClose(state: ChannelState, { txHash }: Closed, paid: bigint): Promise<void> {
+  async function bookCooperativeClose(
+    state: ChannelState,
+    { txHash, blockNumber }: Closed,
+    paid: bigint,
+  ): Promise<void> {
     const receipt = await asked(() => client.getTransactionReceipt({ hash: txHash }))
-    await settleOf?.(state.channelId)
+    await settleUntil?.(blockNumber, state.channelId)
     const fee = paidBy(receipt, deployment).get(state.channelId)?.fee ?? 0n
     await ledger.beginClaim(state.channelId, paid)
     await ledger.endClaim({ ...state, claimed: paid }, { txHash, fee, gasCost: 0n })
