@@ -3,40 +3,48 @@ import { lookup } from 'node:dns/promises'
 import { BlockList, isIP } from 'node:net'
 import { DrainError } from '@drain/core'
 
-const inside = new BlockList()
+/** What the IANA's special-purpose registries (RFC 6890) keep for something else than everybody. */
+const special = new BlockList()
 for (const [network, bits] of [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
   ['100.64.0.0', 10],
   ['127.0.0.0', 8],
   ['169.254.0.0', 16],
+  // A cloud's own, though the number is a public one.
+  ['168.63.129.16', 32],
   ['172.16.0.0', 12],
   ['192.0.0.0', 24],
+  ['192.0.2.0', 24],
+  ['192.88.99.0', 24],
   ['192.168.0.0', 16],
   ['198.18.0.0', 15],
+  ['198.51.100.0', 24],
+  ['203.0.113.0', 24],
   ['224.0.0.0', 3],
 ] as const) {
-  inside.addSubnet(network, bits, 'ipv4')
+  special.addSubnet(network, bits, 'ipv4')
 }
 for (const [network, bits] of [
-  ['::', 128],
-  ['::1', 128],
-  ['64:ff9b::', 96],
-  ['64:ff9b:1::', 48],
+  ['2001::', 23],
+  ['2001:db8::', 32],
   ['2002::', 16],
-  ['fc00::', 7],
-  ['fe80::', 10],
-  ['fec0::', 10],
-  ['ff00::', 8],
+  ['3ffe::', 16],
+  ['3fff::', 20],
 ] as const) {
-  inside.addSubnet(network, bits, 'ipv6')
+  special.addSubnet(network, bits, 'ipv6')
 }
 
-/** Whether an IP address is one that the public can't reach. IPv4 in IPv6 counts as what it stands for. */
+/** All that is assigned to anybody: local addresses and those that stand for IPv4 ones are outside it. */
+const unicast = new BlockList()
+unicast.addSubnet('2000::', 3, 'ipv6')
+
+/** Whether an IP address is one that the public can't reach. IPv4 in IPv6 counts as inside: no public service is named so. */
 export function isInside(address: string): boolean {
-  const kind = isIP(address)
-  if (kind === 0) return true
-  return inside.check(address, kind === 6 ? 'ipv6' : 'ipv4')
+  // With a zone it is a local one.
+  const version = address.includes('%') ? 0 : isIP(address)
+  if (version === 4) return special.check(address)
+  return version === 0 || special.check(address, 'ipv6') || !unicast.check(address, 'ipv6')
 }
 
 export type NetworkOptions = {
