@@ -1,23 +1,26 @@
 /**
- * Bundles what the pages run in the browser, and puts their style and pictures beside it.
+ * Bundles what the pages run in the browser, joins their style, and puts both and the pictures into one folder.
  *
  *   node scripts/buildAssets.ts [folder]        `dist/assets` by default
  *
  * From the sources of the other packages, so that nothing has to be built before.
  */
-import { cp } from 'node:fs/promises'
+import { cp, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build, type Plugin } from 'esbuild'
+import { joinStyles } from '../src/web/joinStyles.ts'
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
 /** Each becomes `<name>.js`; what several of them need is in files of its own beside them. */
-export const scripts = ['copy', 'desk', 'register', 'skillBuilder', 'try'] as const
+export const scripts = ['change', 'copy', 'desk', 'register', 'skillBuilder', 'try'] as const
 
 /** @param folder Is made where it isn't there; files of other names stay in it. */
 export async function buildAssets(folder: string): Promise<void> {
-  // The style and the pictures, which are as they are.
-  await cp(here('../src/web/assets'), folder, { recursive: true })
+  const assets = here('../src/web/assets')
+  await cp(assets, folder, { recursive: true, filter: (path) => basename(path) !== 'styles' })
+  await writeFile(join(folder, 'style.css'), joinStyles(join(assets, 'styles')))
   await build({
     entryPoints: scripts.map((name) => here(`../src/web/scripts/${name}.ts`)),
     outdir: folder,

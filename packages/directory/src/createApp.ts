@@ -38,7 +38,7 @@ export function createApp(rooms: Rooms): Served {
   const limit = createRateLimit(settings.requestsPerMinute, now)
   const operators = createOperators({ settings, database, now })
   const desk = createDesk(rooms)
-  const funds = createFunds(rooms)
+  const funds = createFunds({ ...rooms, maxGasPrice: settings.funds?.maxGasPrice })
   const figures = createFigures(snapshot)
   const routes: Route[] = [
     ...listingRoutes(rooms),

@@ -15,6 +15,8 @@ export type FundSettings = {
   gasStation?: { gas: bigint; leastUsdc: bigint; perDay: bigint } | undefined
   /** The most that invites may hand out in all. */
   invites?: { gas: bigint; usdc: bigint } | undefined
+  /** Wei per gas that no gift pays more than; one that no block takes for that waits. 500 gwei by default. */
+  maxGasPrice?: bigint | undefined
 }
 
 export type Settings = {

@@ -101,7 +101,8 @@ export function shops(): Omit<ProviderRecord, 'revision'>[] {
       ...{ id: 'webharvest', name: 'Webharvest', category: 'scraping', score: 0.79, ms: 890, uptime: 0.9777 },
       text: 'Any public page as clean Markdown, rendered in a browser first. Robots.txt is obeyed.',
       models: [flat('page-to-markdown', '0.0015')],
-      also: { protocol: 'mpp' },
+      // Registered without a wallet.
+      also: { protocol: 'mpp', owner: `token:${'ab'.repeat(32)}` },
     },
     {
       ...{
@@ -154,7 +155,10 @@ export function shops(): Omit<ProviderRecord, 'revision'>[] {
     {
       ...toRecord({ ...(all[2] as Shop), id: 'newcomer', name: 'Newcomer', text: '' }),
       state: 'pending',
-      profile: { ...first.profile, name: 'Newcomer', description: '', logoUrl: '', category: 'search' },
+      profile: {
+        ...first.profile,
+        ...{ name: 'Newcomer', description: '', logoUrl: '', category: 'search', hotkey: null },
+      },
       offer: { ...first.offer, models: [], docs: '' },
       health: {
         ...first.health,
@@ -200,6 +204,7 @@ function toRecord(
         logoUrl: `${host}/logo.svg`,
       },
       ...{ minDuration: 3_600, maxDuration: 7 * 86_400 },
+      hotkey: also?.tier === 'bittensor' ? '5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY' : null,
     },
     offer: { ...base.offer, contract: deployment.contract, models, docs: docsOf(name) },
     health: {

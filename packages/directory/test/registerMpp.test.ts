@@ -1,9 +1,8 @@
 /** MPP services: registered with a wallet or without, and by those whose they aren't. */
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { LocalAccount } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { type MppService, startMppService } from './startMppService.ts'
 import {
   aListing,
   type Json,
@@ -13,7 +12,7 @@ import {
 } from './startTestDirectory.ts'
 
 let market: TestDirectory
-const servers: Server[] = []
+const services: MppService[] = []
 const register = '/api/directory/providers'
 const newAccount = () => privateKeyToAccount(generatePrivateKey())
 const bearer = (token: string) => ({ Authorization: `Bearer ${token}` })
@@ -23,23 +22,14 @@ beforeAll(async () => {
 })
 afterAll(() => market?.close())
 afterEach(async () => {
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  }
+  for (const service of services.splice(0)) await service.close()
 })
 
-/** A service that asks for a payment to somebody, whatever it is asked. Its URL. */
+/** Its URL. */
 async function startService(recipient?: string): Promise<string> {
-  const request = { amount: '1000', currency: 'usdc', recipient, methodDetails: { chainId: 137 } }
-  const encoded = Buffer.from(JSON.stringify(request)).toString('base64url')
-  const server = createServer(({ headers }, response) => {
-    const challenge = `Payment id="1", realm="${headers.host}", method="evm", intent="charge", request="${encoded}"`
-    response.writeHead(402, { 'WWW-Authenticate': challenge }).end()
-  })
-  servers.push(server)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const service = await startMppService(recipient)
+  services.push(service)
+  return service.url
 }
 
 const listing = (url: string, changes: object = {}) => {

@@ -27,6 +27,7 @@ Environment:
   DIRECTORY_ALLOW_LOOPBACK      1 lists servers on this machine, too: for development
   FUNDS_PRIVATE_KEY             pays the gas station and invites, or FUNDS_KEYSTORE with FUNDS_KEYSTORE_PASSWORD_FILE
   GAS_STATION_PER_DAY           the coin that it gives away in a day at most; GAS_STATION_GIFT, 0.1; GAS_STATION_LEAST_USDC, 5
+  FUNDS_MAX_GAS_PRICE           gwei per gas that no gift pays more than, 500 by default; above that they wait
   INVITES_GAS, INVITES_USDC     what invites may give away in all
 Exit codes: 0 done, 1 failed, 2 not understood.
 `

@@ -54,7 +54,7 @@ it('reads all of it', async () => {
     ...{ PORT: '8080', HOST: '0.0.0.0', DIRECTORY_ORIGIN: 'https://market.example', DIRECTORY_PROXIES: '1' },
     ...{ DIRECTORY_PROBE_MINUTES: '2', DIRECTORY_CONFIRMATIONS: '0', DIRECTORY_REQUESTS_PER_MINUTE: '60' },
     ...{ DRAIN_RPC_URL: 'http://node.example', DIRECTORY_ALLOW_LOOPBACK: '1', FUNDS_PRIVATE_KEY: key },
-    ...{ GAS_STATION_PER_DAY: '3', INVITES_USDC: '20' },
+    ...{ GAS_STATION_PER_DAY: '3', INVITES_USDC: '20', FUNDS_MAX_GAS_PRICE: '120.5' },
   })
   expect(settings).toMatchObject({
     ...{ operators: { addresses: [address, address] }, probers: [address], prober: { address } },
@@ -64,6 +64,7 @@ it('reads all of it', async () => {
     funds: {
       ...{ account: { address }, chainId: 137, invites: { gas: 0n, usdc: 20_000_000n } },
       gasStation: { gas: 10n ** 17n, leastUsdc: 5_000_000n, perDay: 3n * 10n ** 18n },
+      maxGasPrice: 120_500_000_000n,
     },
   })
   expect(
@@ -92,6 +93,7 @@ it.each<[string, Environment]>([
     'GAS_STATION_LEAST_USDC',
     { FUNDS_PRIVATE_KEY: key, GAS_STATION_PER_DAY: '1', GAS_STATION_LEAST_USDC: '5 USDC' },
   ],
+  ['FUNDS_MAX_GAS_PRICE', { FUNDS_PRIVATE_KEY: key, FUNDS_MAX_GAS_PRICE: '-1' }],
   ['INVITES_USDC', { FUNDS_PRIVATE_KEY: key, INVITES_USDC: '0.0000001' }],
   ['INVITES_GAS', { FUNDS_PRIVATE_KEY: key, INVITES_GAS: '0x10' }],
   ['FUNDS_PRIVATE_KEY', { GAS_STATION_PER_DAY: '1' }],

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { Deployment, Usdc } from '@drain/core'
 import { loadKey } from '@drain/keys/node'
-import { type Address, isAddress, parseEther } from 'viem'
+import { type Address, isAddress, parseEther, parseGwei } from 'viem'
 import type { FundSettings } from '../settings.ts'
 import type { StartOptions } from '../startDirectory.ts'
 
@@ -61,6 +61,7 @@ async function readFunds(env: Environment, chainId: number): Promise<FundSetting
   }
   return {
     ...{ account, chainId },
+    maxGasPrice: env.FUNDS_MAX_GAS_PRICE ? amountIn(env, 'FUNDS_MAX_GAS_PRICE', '', parseGwei) : undefined,
     gasStation: perDay
       ? {
           gas: amountIn(env, 'GAS_STATION_GIFT', '0.1', parseEther),

@@ -2,10 +2,9 @@
  * Brings grants from promise to chain. Each step is written down before the next is taken, so that whoever comes after a crash goes on
  * with the same signed transactions; several processes may do it at once, since a nonce belongs to whoever writes it down first.
  */
-import type { Logger } from 'pino'
 import { type Grant, type GrantTransaction, isSettled, type Part, partsOf } from './Grant.ts'
-import type { Grants } from './Grants.ts'
-import type { Gift, HotWallet } from './HotWallet.ts'
+import type { Gift } from './HotWallet.ts'
+import { createRaiser, type RaiserParts } from './Raiser.ts'
 
 export type Giver = {
   /** As far as it gets now. Never throws: what stays is gone on with by {@link Giver.resume}. */
@@ -16,7 +15,9 @@ export type Giver = {
 
 const mostNonces = 100
 
-export function createGiver(grants: Grants, wallet: HotWallet, log: Logger): Giver {
+export function createGiver(parts: RaiserParts): Giver {
+  const { grants, wallet, log } = parts
+  const raiser = createRaiser(parts)
   /** One at a time, so that the nonces of this process come in order. */
   let last: Promise<unknown> = Promise.resolve()
   function inTurn<result>(work: () => Promise<result>): Promise<result> {
@@ -31,9 +32,10 @@ export function createGiver(grants: Grants, wallet: HotWallet, log: Logger): Giv
       await signAll(grant)
       await grants.advance(grant.id, ['promised'], 'signed')
     }
-    const transactions = await grants.transactionsOf(grant.id)
-    await settle(transactions)
-    await send(grant, transactions)
+    const waiting = await settle(await grants.transactionsOf(grant.id))
+    const latest: GrantTransaction[] = []
+    for (const transaction of waiting) latest.push(await raiser.raiseIfStuck(transaction))
+    await send(grant, latest)
     return conclude(grant)
   }
 
@@ -54,32 +56,35 @@ export function createGiver(grants: Grants, wallet: HotWallet, log: Logger): Giv
   }
 
   /** Also again what was sent already: nodes forget. */
-  async function send(grant: Grant, transactions: readonly GrantTransaction[]): Promise<void> {
-    let isSent = true
-    for (const { raw, hash, state } of transactions) {
-      if (state !== 'signed') continue
-      const objection = await wallet.send(raw)
-      if (objection === undefined) continue
-      isSent = false
-      log.warn({ grant: grant.id, hash, objection }, 'a node did not take the transaction of a grant')
-    }
-    if (isSent) await grants.advance(grant.id, ['signed'], 'sent')
+  async function send(grant: Grant, waiting: readonly GrantTransaction[]): Promise<void> {
+    let refused = 0
+    for (const transaction of waiting) if (!(await sendOne(transaction))) refused++
+    if (refused === 0) await grants.advance(grant.id, ['signed'], 'sent')
   }
 
-  /** What the chain has made of them since they were sent. */
-  async function settle(transactions: readonly GrantTransaction[]): Promise<void> {
+  async function sendOne({ grantId, hash, raws }: GrantTransaction): Promise<boolean> {
+    // The latest, or where the wallet has too little for it, an earlier one.
+    for (const raw of raws.toReversed()) {
+      const objection = await wallet.send(raw)
+      if (objection === undefined) return true
+      log.warn({ grant: grantId, hash, objection }, 'a node did not take the transaction of a grant')
+    }
+    return false
+  }
+
+  /** Writes down what the chain has made of them since they were sent. Those that no block has. */
+  async function settle(transactions: readonly GrantTransaction[]): Promise<GrantTransaction[]> {
+    const waiting: GrantTransaction[] = []
     for (const transaction of transactions) {
       if (transaction.state !== 'signed') continue
-      const outcome = await wallet.outcome(transaction)
-      if (outcome === 'waiting') continue
-      await grants.settle(transaction, outcome)
-      transaction.state = outcome
-      if (outcome === 'replaced')
-        log.warn(
-          { hash: transaction.hash },
-          'another transaction took the nonce of a grant: it is signed again',
-        )
+      const { state, hash } = await wallet.outcome(transaction)
+      if (state === 'waiting') waiting.push(transaction)
+      if (state === 'waiting' || state === 'mined') continue
+      await grants.settle(transaction, { state, hash })
+      if (state === 'replaced')
+        log.warn({ hash }, 'another transaction took the nonce of a grant: it is signed again')
     }
+    return waiting
   }
 
   async function conclude(grant: Grant): Promise<Grant> {
@@ -111,6 +116,7 @@ export function createGiver(grants: Grants, wallet: HotWallet, log: Logger): Giv
       for (const grant of await grants.underWay()) {
         if (!isSettled(await give(grant))) left++
       }
+      if (left === 0) raiser.forget()
       return left
     },
   }

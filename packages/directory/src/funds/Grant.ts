@@ -24,14 +24,16 @@ export type Grant = {
 
 export type Part = 'gas' | 'usdc'
 
-/** A signed transaction of a grant. `replaced`: another one took its nonce, so that it never can be mined. */
+/** A transaction of a grant. `replaced`: another one took its nonce, so that it never can be mined. */
 export type GrantTransaction = {
   sender: string
   nonce: number
   grantId: string
   part: Part
+  /** Of its latest form, or of the one that was mined. */
   hash: Hex
-  raw: Hex
+  /** Its signed forms, the latest last. They differ in their fees, so that one of them is mined at most. */
+  raws: readonly Hex[]
   state: 'signed' | 'done' | 'reverted' | 'replaced'
 }
 

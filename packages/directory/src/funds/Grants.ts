@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { Address, Hex } from 'viem'
 import type { Database, Sql } from '../store/Database.ts'
 import type { Grant, GrantState, GrantTransaction, Part } from './Grant.ts'
+import type { SignedForm } from './HotWallet.ts'
 
 type Row = Record<string, string | number>
 
@@ -57,7 +58,9 @@ export function createGrants(database: Database) {
      * Keeps a signed transaction. `false`: the nonce is another's by now. Where the part has one already, nothing is done: it is that one
      * that counts.
      */
-    keep: (transaction: Omit<GrantTransaction, 'state'>): Promise<boolean> =>
+    keep: (
+      transaction: Omit<GrantTransaction, 'raws' | 'state'> & Pick<SignedForm, 'raw'>,
+    ): Promise<boolean> =>
       database.transaction(async (sql) => {
         const { sender, nonce, grantId, part, hash, raw } = transaction
         const own = await sql.one(
@@ -73,15 +76,29 @@ export function createGrants(database: Database) {
         return kept === 1
       }),
 
-    /** What became of a transaction. A part that was replaced is signed anew: its grant is promised again. */
+    /** Keeps another form of a transaction beside its earlier ones. `false`: it is settled, or somebody else kept one since. */
+    async keepForm({ sender, nonce, hash }: GrantTransaction, form: SignedForm): Promise<boolean> {
+      const kept = await database.run(
+        `UPDATE grant_transactions SET hash = $1, raw = raw || ' ' || $2
+          WHERE sender = $3 AND nonce = $4 AND hash = $5 AND state = 'signed'`,
+        ...[form.hash, form.raw, sender, nonce, hash],
+      )
+      return kept === 1
+    },
+
+    /**
+     * What became of a transaction, and of which form; nothing where somebody kept a form since that nobody looked for. A part that was
+     * replaced is signed anew: its grant is promised again.
+     */
     settle: (
-      { sender, nonce, grantId }: GrantTransaction,
-      state: 'done' | 'reverted' | 'replaced',
+      { sender, nonce, grantId, hash: latest }: GrantTransaction,
+      { state, hash }: { state: 'done' | 'reverted' | 'replaced'; hash: Hex },
     ): Promise<void> =>
       database.transaction(async (sql) => {
         const changed = await sql.run(
-          "UPDATE grant_transactions SET state = $1 WHERE sender = $2 AND nonce = $3 AND state = 'signed'",
-          ...[state, sender, nonce],
+          `UPDATE grant_transactions SET state = $1, hash = $2
+            WHERE sender = $3 AND nonce = $4 AND hash = $5 AND state = 'signed'`,
+          ...[state, hash, sender, nonce, latest],
         )
         if (changed === 1 && state === 'replaced')
           await sql.run(
@@ -194,7 +211,7 @@ function toTransaction(row: Row): GrantTransaction {
     grantId: row.grant_id as string,
     part: row.part as Part,
     hash: row.hash as Hex,
-    raw: row.raw as Hex,
+    raws: (row.raw as string).split(' ') as Hex[],
     state: row.state as GrantTransaction['state'],
   }
 }

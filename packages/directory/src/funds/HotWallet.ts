@@ -8,12 +8,22 @@ import {
   type Hex,
   http,
   keccak256,
+  parseTransaction,
   TransactionReceiptNotFoundError,
 } from 'viem'
 import type { ChainSettings, FundSettings } from '../settings.ts'
-import type { Part } from './Grant.ts'
+import type { GrantTransaction, Part } from './Grant.ts'
 
 export type Gift = { to: Address; part: Part; amount: bigint }
+
+/** A transaction as it is sent. */
+export type SignedForm = { hash: Hex; raw: Hex }
+
+/**
+ * What the chain has made of a transaction, and of which form. `waiting`: no block has it. `mined`: a block has it that is not deep
+ * enough. `replaced`: the nonce belongs to another transaction, in a block that is deep enough.
+ */
+export type Outcome = { state: 'waiting' | 'mined' | 'done' | 'reverted' | 'replaced'; hash: Hex }
 
 export type HotWallet = {
   /** Chain id and address. */
@@ -27,17 +37,14 @@ export type HotWallet = {
   fee(part: Part): Promise<bigint>
   /** The first nonce that the node knows no transaction of. */
   nextNonce(): Promise<number>
-  sign(gift: Gift, nonce: number): Promise<{ hash: Hex; raw: Hex }>
+  sign(gift: Gift, nonce: number): Promise<SignedForm>
+  /** The same for a higher fee, which replaces it wherever it waits; `undefined` where that is more than ever may be paid. */
+  raise(raw: Hex): Promise<SignedForm | undefined>
+  /** The newest block, and the nonce of the wallet that is mined next. */
+  head(): Promise<{ block: bigint; nonce: number }>
   /** What the node says against it, or `undefined`. That it has it already is no objection. */
   send(raw: Hex): Promise<string | undefined>
-  /**
-   * `waiting`: not in a block that is deep enough. `replaced`: the nonce belongs to another transaction, in a block that is deep enough.
-   */
-  outcome(transaction: {
-    sender: string
-    hash: Hex
-    nonce: number
-  }): Promise<'waiting' | 'done' | 'reverted' | 'replaced'>
+  outcome(transaction: Pick<GrantTransaction, 'sender' | 'nonce' | 'hash' | 'raws'>): Promise<Outcome>
   /** Why the token refuses a transfer, as it says now. */
   refusal(gift: Gift): Promise<string>
 }
@@ -51,7 +58,8 @@ const leastDepth = 16
 export function createHotWallet(
   { account, chainId }: Pick<FundSettings, 'account' | 'chainId'>,
   { deployment, rpcUrl }: ChainSettings,
-  confirmations: number,
+  /** `maxGasPrice`: wei per gas that is never exceeded. */
+  { confirmations, maxGasPrice }: { confirmations: number; maxGasPrice: bigint },
 ): HotWallet {
   const chain = defineChain({
     ...{ id: chainId, name: `chain ${chainId}`, rpcUrls: { default: { http: [rpcUrl] } } },
@@ -77,17 +85,27 @@ export function createHotWallet(
           data: encodeFunctionData({ abi: erc20Abi, functionName: 'transfer', args: [to, amount] }),
         }
 
-  /** Room for the price to double twice: one that is too cheap would keep all later ones waiting. */
-  const fees = async () => {
+  /** Room for the price to double twice: one that is too cheap keeps all later ones waiting until it is raised. */
+  const fees = async (): Promise<Fees> => {
     const { maxFeePerGas, maxPriorityFeePerGas } = await client.estimateFeesPerGas()
-    return { maxFeePerGas: maxFeePerGas * 4n, maxPriorityFeePerGas }
+    return bounded({ maxFeePerGas: maxFeePerGas * 4n, maxPriorityFeePerGas }, maxGasPrice)
   }
 
-  const receiptOf = (hash: Hex) =>
-    client.getTransactionReceipt({ hash }).catch((error) => {
-      if (error instanceof TransactionReceiptNotFoundError) return undefined
-      throw error
-    })
+  async function receiptOf(hashes: readonly Hex[]) {
+    for (const hash of hashes) {
+      try {
+        return await client.getTransactionReceipt({ hash })
+      } catch (error) {
+        if (!(error instanceof TransactionReceiptNotFoundError)) throw error
+      }
+    }
+    return undefined
+  }
+
+  async function signed(transaction: Parameters<typeof account.signTransaction>[0]): Promise<SignedForm> {
+    const raw = await account.signTransaction(transaction)
+    return { raw, hash: keccak256(raw) }
+  }
 
   return {
     id: `${chainId}:${sender.toLowerCase()}`,
@@ -107,12 +125,23 @@ export function createHotWallet(
     },
     nextNonce: () => client.getTransactionCount({ address: sender, blockTag: 'pending' }),
     async sign(gift, nonce) {
-      const raw = await account.signTransaction({
-        ...{ type: 'eip1559', chainId, nonce },
-        ...callOf(gift),
-        ...(await fees()),
+      return signed({ ...{ type: 'eip1559', chainId, nonce }, ...callOf(gift), ...(await fees()) })
+    },
+    async raise(raw) {
+      const { to, value, data, gas, nonce, ...was } = parseTransaction(raw)
+      const maxFeePerGas = raised(was.maxFeePerGas)
+      const maxPriorityFeePerGas = raised(was.maxPriorityFeePerGas)
+      if (maxFeePerGas > maxGasPrice) return undefined
+      const now = await fees()
+      return signed({
+        ...{ type: 'eip1559', chainId, nonce, to, value, data, gas },
+        maxFeePerGas: larger(maxFeePerGas, now.maxFeePerGas),
+        maxPriorityFeePerGas: larger(maxPriorityFeePerGas, now.maxPriorityFeePerGas),
       })
-      return { raw, hash: keccak256(raw) }
+    },
+    async head() {
+      const block = await client.getBlockNumber({ cacheTime: 0 })
+      return { block, nonce: await client.getTransactionCount({ address: sender, blockNumber: block }) }
     },
     async send(raw) {
       try {
@@ -123,21 +152,24 @@ export function createHotWallet(
         return /already known|already imported|known transaction/i.test(message) ? undefined : message
       }
     },
-    async outcome({ sender: from, hash, nonce }) {
+    async outcome({ sender: from, nonce, hash, raws }) {
+      const waiting = { state: 'waiting', hash } as const
       const [ofChain, address = ''] = from.split(':')
-      if (ofChain !== String(chainId)) return 'waiting'
+      if (ofChain !== String(chainId)) return waiting
       const head = await client.getBlockNumber({ cacheTime: 0 })
-      const receipt = await receiptOf(hash)
+      // The latest pays most, so it is the likeliest.
+      const hashes = raws.map((raw) => keccak256(raw)).reverse()
+      const receipt = await receiptOf(hashes)
       if (receipt) {
         const isDeep = head - receipt.blockNumber + 1n >= BigInt(confirmations)
-        if (!isDeep) return 'waiting'
-        return receipt.status === 'success' ? 'done' : 'reverted'
+        const state = !isDeep ? 'mined' : receipt.status === 'success' ? 'done' : 'reverted'
+        return { state, hash: receipt.transactionHash }
       }
       // Nothing may be given twice because one of a provider's nodes is behind: the nonce was used long ago, and still nobody knows of ours.
       const blockNumber = head - BigInt(Math.max(confirmations, leastDepth))
-      if (blockNumber < 0n) return 'waiting'
+      if (blockNumber < 0n) return waiting
       const count = await client.getTransactionCount({ address: address as Address, blockNumber })
-      return count > nonce && !(await receiptOf(hash)) ? 'replaced' : 'waiting'
+      return count > nonce && !(await receiptOf(hashes)) ? { state: 'replaced', hash } : waiting
     },
     async refusal(gift) {
       try {
@@ -149,6 +181,18 @@ export function createHotWallet(
     },
   }
 }
+
+type Fees = { maxFeePerGas: bigint; maxPriorityFeePerGas: bigint }
+
+function bounded({ maxFeePerGas, maxPriorityFeePerGas }: Fees, most: bigint): Fees {
+  const fee = smaller(maxFeePerGas, most)
+  return { maxFeePerGas: fee, maxPriorityFeePerGas: smaller(maxPriorityFeePerGas, fee) }
+}
+
+/** Nodes ask for a tenth more at least, of both. */
+const raised = (fee = 0n) => (fee * 9n) / 8n + 1n
+const larger = (one: bigint, other: bigint) => (one > other ? one : other)
+const smaller = (one: bigint, other: bigint) => (one < other ? one : other)
 
 function wordsOf(error: unknown): string {
   const { details, shortMessage, message } = error as {

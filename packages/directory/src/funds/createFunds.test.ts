@@ -3,6 +3,7 @@ import { fiatTokenAbi } from '@drain/consumer/testing'
 import { type Address, parseEther } from 'viem'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { databases } from '../../test/databases.ts'
+import { dyingDatabase } from '../../test/dyingDatabase.ts'
 import {
   dollars,
   type FundChain,
@@ -311,7 +312,7 @@ describe.each(databases)('funds on $name', ({ name, use, isThere }) => {
             kind === 'invite'
               ? await before.funds.makeInvites({ count: 1, gas: gift, usdc: dollars(10), expiresAt: 1.9e12 })
               : []
-          const dying = diesAfter(fresh, deadly)
+          const dying = dyingDatabase(fresh, deadly)
           const { funds } = await openFunds(chain, dying.database, { account })
           await (kind === 'gas'
             ? funds.askForGas({ address, network: 'n' })
@@ -344,34 +345,4 @@ async function blacklist(address: Address): Promise<void> {
     ...{ address: chain.deployment.token, abi: fiatTokenAbi, functionName: 'blacklist', args: [address] },
   })
   await chain.publicClient.waitForTransactionReceipt({ hash })
-}
-
-/** A database whose process ends with its n-th write, which is still made. */
-function diesAfter(database: Database, writes: number) {
-  let [left, isDead] = [writes, false]
-  const assertAlive = () => {
-    if (isDead) throw new Error('The process is dead.')
-  }
-  async function write<result>(work: () => Promise<result>): Promise<result> {
-    assertAlive()
-    const result = await work()
-    left -= 1
-    if (left === 0) isDead = true
-    assertAlive()
-    return result
-  }
-  const dying: Database = {
-    ...database,
-    async all<row>(...args: Parameters<Database['all']>) {
-      assertAlive()
-      return database.all<row>(...args)
-    },
-    async one<row>(...args: Parameters<Database['one']>) {
-      assertAlive()
-      return database.one<row>(...args)
-    },
-    run: (...args) => write(() => database.run(...args)),
-    transaction: (work) => write(() => database.transaction(work)),
-  }
-  return { database: dying, isDead: () => isDead }
 }

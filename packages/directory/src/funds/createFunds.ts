@@ -1,7 +1,7 @@
 /** What newcomers are given: gas for wallets that have USDC, and USDC and gas for invites. */
 import { createHmac, randomBytes } from 'node:crypto'
 import { Usdc } from '@drain/core'
-import { type Address, formatEther } from 'viem'
+import { type Address, formatEther, parseGwei } from 'viem'
 import type { Rooms } from '../Rooms.ts'
 import type { Database } from '../store/Database.ts'
 import type { InviteData } from '../web/PageData.ts'
@@ -31,22 +31,26 @@ export type Funds = {
   start(everyMs?: number): { stop(): Promise<void> }
 }
 
-/** @throws Error where the settings name a chain that they don't describe. */
+/**
+ * @param maxGasPrice Wei per gas that no transaction may pay more than. Default 500 gwei.
+ * @throws Error where the settings name a chain that they don't describe.
+ */
 export function createFunds({
   settings,
   database,
   log,
   now,
-}: Pick<Rooms, 'settings' | 'database' | 'log' | 'now'>): Funds {
+  maxGasPrice = parseGwei('500'),
+}: Pick<Rooms, 'settings' | 'database' | 'log' | 'now'> & { maxGasPrice?: bigint | undefined }): Funds {
   const { funds, chains, confirmations } = settings
   if (!funds) return nothing()
   const { account, chainId, gasStation: station, invites: budget } = funds
   const chain = chains.find(({ deployment }) => deployment.chainId === chainId)
   if (!chain)
     throw new Error(`The funds are on chain ${chainId}, which is not among the chains of the settings.`)
-  const wallet = createHotWallet({ account, chainId }, chain, confirmations)
+  const wallet = createHotWallet({ account, chainId }, chain, { confirmations, maxGasPrice })
   const grants = createGrants(database)
-  const giver = createGiver(grants, wallet, log)
+  const giver = createGiver({ grants, wallet, log, now })
 
   const given = async (grant: Grant): Promise<Given> => ({
     ...{ grant, chainId },

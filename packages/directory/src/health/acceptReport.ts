@@ -59,9 +59,9 @@ export async function acceptReport(rooms: Rooms, signed: SignedReport, finding?:
   }
   if (body.correct && !body.reached)
     throw new Problem(400, 'report_impossible', 'What was not reached can’t have answered correctly.')
-  const record = await rooms.providers.get(subject)
-  if (record?.state !== 'approved') throw notFound('provider with this id on the list')
-  if (!(await recordProbe(rooms.database, { ...body, prober }))) {
+  const recorded = await recordProbe(rooms.database, { ...body, prober })
+  if (recorded === 'unlisted') throw notFound('provider with this id on the list')
+  if (recorded === 'late') {
     throw new Problem(
       409,
       'report_used',

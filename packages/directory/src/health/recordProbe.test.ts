@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { aProvider } from '../../test/aProvider.ts'
 import { databases } from '../../test/databases.ts'
+import { createProviders } from '../store/Providers.ts'
 import { readHistory } from './history.ts'
 import { medianOf, readProbers } from './readProbers.ts'
 import { hourMs, pruneProbes, recordProbe } from './recordProbe.ts'
@@ -14,11 +16,17 @@ const aReport = (at: number, changes: object = {}) => ({
 
 describe.each(databases)('reports of probers on $name', ({ use, isThere }) => {
   describe.skipIf(!isThere)('', () => {
-    const open = use()
+    const openEmpty = use()
+    async function open() {
+      const database = await openEmpty()
+      const providers = createProviders(database)
+      for (const id of ['one', 'two']) await providers.add(aProvider({ id, apiUrl: `https://${id}.example` }))
+      return database
+    }
 
     test('are added up by the hour', async () => {
       const database = await open()
-      expect(await recordProbe(database, aReport(noon))).toBe(true)
+      expect(await recordProbe(database, aReport(noon))).toBe('counted')
       await recordProbe(database, aReport(noon + 5 * minute, { correct: false, latencyMs: 300 }))
       await recordProbe(
         database,
@@ -47,12 +55,12 @@ describe.each(databases)('reports of probers on $name', ({ use, isThere }) => {
 
     test('count once, and only in their order', async () => {
       const database = await open()
-      expect(await recordProbe(database, aReport(noon))).toBe(true)
-      expect(await recordProbe(database, aReport(noon))).toBe(false)
-      expect(await recordProbe(database, aReport(noon - 1))).toBe(false)
-      expect(await recordProbe(database, aReport(noon - 2 * hourMs))).toBe(false)
-      expect(await recordProbe(database, aReport(noon, { prober: '0xbb' }))).toBe(true)
-      expect(await recordProbe(database, aReport(noon, { providerId: 'two' }))).toBe(true)
+      expect(await recordProbe(database, aReport(noon))).toBe('counted')
+      expect(await recordProbe(database, aReport(noon))).toBe('late')
+      expect(await recordProbe(database, aReport(noon - 1))).toBe('late')
+      expect(await recordProbe(database, aReport(noon - 2 * hourMs))).toBe('late')
+      expect(await recordProbe(database, aReport(noon, { prober: '0xbb' }))).toBe('counted')
+      expect(await recordProbe(database, aReport(noon, { providerId: 'two' }))).toBe('counted')
       const row = await database.one(
         "SELECT probes FROM probe_hours WHERE provider_id = 'one' AND prober = '0xaa'",
       )
@@ -60,10 +68,22 @@ describe.each(databases)('reports of probers on $name', ({ use, isThere }) => {
       await database.close()
     })
 
+    test.each(['pending', 'rejected', 'suspended', 'withdrawn'] as const)(
+      'of one that is %s are not counted, nor of nobody',
+      async (state) => {
+        const database = await open()
+        await createProviders(database).update('one', () => ({ state }))
+        expect(await recordProbe(database, aReport(noon))).toBe('unlisted')
+        expect(await recordProbe(database, aReport(noon, { providerId: 'nobody' }))).toBe('unlisted')
+        expect(await database.all('SELECT * FROM probe_hours')).toEqual([])
+        await database.close()
+      },
+    )
+
     test('the same report twenty times at once counts once', async () => {
       const database = await open()
       const all = Array.from({ length: 20 }, () => recordProbe(database, aReport(noon)))
-      expect((await Promise.all(all)).filter(Boolean)).toHaveLength(1)
+      expect((await Promise.all(all)).filter((recorded) => recorded === 'counted')).toHaveLength(1)
       await database.close()
     })
 

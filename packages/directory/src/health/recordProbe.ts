@@ -35,18 +35,25 @@ type Row = {
   reported_at: number
 }
 
-/** Adds a report. `false`: it is not later than this prober's latest of this provider, and is not counted. */
-export async function recordProbe(database: Database, report: ProbeReport): Promise<boolean> {
+/**
+ * What became of a report. `late`: it is not later than this prober's latest of this provider. `unlisted`: its provider is not on the list,
+ * or went off it while it was asked. Neither is counted.
+ */
+export type Recorded = 'counted' | 'late' | 'unlisted'
+
+export async function recordProbe(database: Database, report: ProbeReport): Promise<Recorded> {
   const { providerId, prober, at } = report
   const reached = report.reached || report.correct
   const hour = hourOf(at)
   return database.transaction(async (sql) => {
+    if (!(await sql.one(`SELECT id FROM providers WHERE id = $1 AND state = 'approved'`, providerId)))
+      return 'unlisted'
     const latest = await sql.one<Row>(
       `SELECT hour, probes, reached, correct, latencies, outcomes, reported_at FROM probe_hours
        WHERE provider_id = $1 AND prober = $2 ORDER BY hour DESC LIMIT 1`,
       ...[providerId, prober],
     )
-    if (latest && latest.reported_at >= at) return false
+    if (latest && latest.reported_at >= at) return 'late'
     const before = latest?.hour === hour ? latest : undefined
     const latencies: number[] = before ? JSON.parse(before.latencies) : []
     if (reached && report.latencyMs !== null) {
@@ -65,7 +72,7 @@ export async function recordProbe(database: Database, report: ProbeReport): Prom
       ((before?.outcomes ?? '') + letterOf(report)).slice(-mostKept),
       at,
     )
-    return true
+    return 'counted'
   })
 }
 

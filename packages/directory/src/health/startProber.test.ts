@@ -131,6 +131,7 @@ describe('a provider that never answers', () => {
     await rooms.add(aListing('fine'))
     const prober = start(({ apiUrl }) => (apiUrl.includes('hung') ? forever : Promise.resolve(well())), {
       everyMs: 10,
+      slowAfterMs: 100,
       patienceMs: 300,
     })
     await expect.poll(async () => (await rooms.record('hung')).health.problem).toMatch(/did not finish/)
@@ -143,7 +144,7 @@ describe('a provider that never answers', () => {
     for (let index = 0; index < 6; index++) await rooms.add(aListing(`fine-${index}`))
     await rooms.add({ ...aListing('hung'), nextProbeAt: -1 })
     start(({ apiUrl }) => (apiUrl.includes('hung') ? forever : Promise.resolve(well())), {
-      ...{ atOnce: 2, everyMs: 5, patienceMs: 1e7 },
+      ...{ atOnce: 2, everyMs: 5, slowAfterMs: 100, patienceMs: 1e7 },
     })
     for (let index = 0; index < 6; index++)
       await expect.poll(async () => (await rooms.record(`fine-${index}`)).health.uptimeDay).toBe(1)

@@ -1,7 +1,11 @@
-/** Asks providers, each in its time, whether they still do what they say. */
+/**
+ * Asks providers, each in its time, whether they still do what they say. Those that take long go in a lane of their own: however many
+ * they are, they keep nobody else waiting.
+ */
 import { type Address, isAddress, isAddressEqual } from 'viem'
 import type { ProviderRecord } from '../Provider.ts'
 import type { Target } from '../probe/ConnectionTest.ts'
+import { createLane } from '../probe/Lane.ts'
 import type { Probe } from '../probe/probe.ts'
 import type { Rooms } from '../Rooms.ts'
 import { toOffer } from '../register/offerOf.ts'
@@ -16,10 +20,12 @@ export type Prober = {
 }
 
 export type ProberOptions = {
-  /** Bounded in time and size by itself. */
-  probe(target: Target): Promise<Probe>
-  /** How many at the same time. Default 64. */
+  /** Bounded in size by itself, and in time by `withinMs`. */
+  probe(target: Target & { withinMs: number }): Promise<Probe>
+  /** How many at the same time, a quarter of them in the lane of the slow ones. Default 64. */
   atOnce?: number | undefined
+  /** Milliseconds after which one that was not known as slow is broken off, and probed in the lane of the slow ones. Default 5,000. */
+  slowAfterMs?: number | undefined
   /** Milliseconds after which a probe counts as not answered, whatever it does. Default 60,000. */
   patienceMs?: number | undefined
   /** Milliseconds between two looks at who is due. Default 1,000. */
@@ -30,15 +36,28 @@ export type ProberOptions = {
 const jitter = 0.2
 /** What a provider is kept for beyond a probe's longest time, in milliseconds: others take it if this process ends. */
 const leaseBeyondMs = 60_000
+/** Milliseconds in which a probe that nobody waits for any more ends by itself. */
+const endsAfterMs = 1_000
 
 /** Looks by itself every second until it is stopped. Does nothing where the settings name no prober. */
 export function startProber(
   rooms: Rooms,
-  { probe, atOnce = 64, patienceMs = 60_000, everyMs = 1_000 }: ProberOptions,
+  { probe, atOnce = 64, slowAfterMs = 5_000, patienceMs = 60_000, everyMs = 1_000 }: ProberOptions,
 ): Prober {
   const { providers, settings, database, log } = rooms
   const account = settings.prober
+  const leaseMs = patienceMs + leaseBeyondMs
+  const slowAtOnce = Math.max(1, Math.floor(atOnce / 4))
+  const [quick, slow] = [createLane(Math.max(1, atOnce - slowAtOnce)), createLane(slowAtOnce)]
+  /** Those under way, in line or at it, and until when they are kept for us. */
+  const leases = new Map<string, number>()
+  /** Whether one's latest probe by this process took long. */
+  const wasSlow = new Map<string, boolean>()
   const running = new Set<Promise<void>>()
+  const unfinished: Probe = {
+    ...{ reached: false, correct: false, latencyMs: null },
+    problem: `It did not finish its answers within ${Math.round(patienceMs / 1_000)} s.`,
+  }
   let end = (_: 'stopped') => {}
   const ended = new Promise<'stopped'>((resolve) => {
     end = resolve
@@ -47,24 +66,75 @@ export function startProber(
   let prunedAt = Number.NEGATIVE_INFINITY
   let timer: ReturnType<typeof setTimeout> | undefined
 
-  /** Starts those that are due and have room. */
+  /** Starts those that are due, as long as the quick ones have room: slow ones take none of it. */
   async function take(): Promise<Promise<void>[]> {
-    const room = atOnce - running.size
-    if (isStopped || room <= 0) return []
-    const due = await providers.takeDue(rooms.now(), patienceMs + leaseBeyondMs, room)
-    return due.map((record) => {
-      const work = probeOne(record)
-        .catch((err) => log.error({ err, provider: record.id }, 'a probe failed on our side'))
-        .finally(() => running.delete(work))
-      running.add(work)
-      return work
-    })
+    const works: Promise<void>[] = []
+    for (;;) {
+      const room = quick.room()
+      if (isStopped || room <= 0) return works
+      const now = rooms.now()
+      const due = await providers.takeDue(now, leaseMs, room)
+      for (const record of due) {
+        // One that waited in line for longer than it was kept keeps its place.
+        const isUnderWay = leases.has(record.id)
+        leases.set(record.id, now + leaseMs)
+        if (!isUnderWay) works.push(start(record))
+      }
+      if (due.length < room) return works
+    }
+  }
+
+  function start(record: ProviderRecord): Promise<void> {
+    const work = probeOne(record)
+      .catch((err) => log.error({ err, provider: record.id }, 'a probe failed on our side'))
+      .finally(() => {
+        running.delete(work)
+        leases.delete(record.id)
+      })
+    running.add(work)
+    return work
   }
 
   async function probeOne(record: ProviderRecord): Promise<void> {
-    const patience = timeout(patienceMs)
-    const result = await Promise.race([ask(record), patience.over, ended]).finally(patience.cancel)
-    if (result === 'stopped' || !account) return
+    if (!isSlow(record)) {
+      const result = await quick.run(() => askWithin(record, slowAfterMs))
+      if (result === 'stopped') return
+      wasSlow.set(record.id, result === 'late')
+      if (result !== 'late') return keep(record, result)
+    }
+    await slow.run(async () => {
+      const own = isStopped ? undefined : await renew(record.id)
+      if (!own) return
+      const startedAt = performance.now()
+      const result = await askWithin(own, patienceMs)
+      if (result === 'stopped') return
+      wasSlow.set(own.id, performance.now() - startedAt > slowAfterMs)
+      await keep(own, result === 'late' ? unfinished : result)
+    })
+  }
+
+  /** What is known of its latest probe; before the first one of this process, what its record shows. */
+  function isSlow({ id, health: { status, latencyMs } }: ProviderRecord): boolean {
+    return wasSlow.get(id) ?? (status === 'offline' || (latencyMs ?? 0) > slowAfterMs)
+  }
+
+  /** As it is now, and kept for another while; `undefined` where somebody else has taken it since, or it isn't due any more. */
+  function renew(id: string): Promise<ProviderRecord | undefined> {
+    const lease = leases.get(id)
+    return providers.update(id, ({ state, nextProbeAt }) =>
+      state === 'approved' && nextProbeAt === lease ? { nextProbeAt: rooms.now() + leaseMs } : undefined,
+    )
+  }
+
+  async function askWithin(record: ProviderRecord, ms: number): Promise<Probe | 'late' | 'stopped'> {
+    if (isStopped) return 'stopped'
+    const patience = timeout(ms)
+    const asked = ask(record, ms + endsAfterMs)
+    return Promise.race([asked, patience.over, ended]).finally(patience.cancel)
+  }
+
+  async function keep(record: ProviderRecord, result: Probe): Promise<void> {
+    if (!account) return
     const { reached, correct, latencyMs, offer, docs, problem } = judge(record, result)
     const found = { providerId: record.id, reached, correct, latencyMs, at: rooms.now() }
     const next = settings.probeEveryMs * (1 - jitter + 2 * jitter * Math.random())
@@ -81,9 +151,12 @@ export function startProber(
     })
   }
 
-  async function ask({ apiUrl, protocol, profile, ...record }: ProviderRecord): Promise<Probe> {
+  async function ask(
+    { apiUrl, protocol, profile, ...record }: ProviderRecord,
+    withinMs: number,
+  ): Promise<Probe> {
     const { mppEndpoint, mppType, docsUrl } = profile
-    const target = { apiUrl, protocol, mppEndpoint, mppType, docsUrl: docsUrl || null }
+    const target = { apiUrl, protocol, mppEndpoint, mppType, docsUrl: docsUrl || null, withinMs }
     return probe({ ...target, providerAddress: registeredAddress(record) })
   }
 
@@ -134,11 +207,10 @@ function judge(record: ProviderRecord, result: Probe): Probe {
   }
 }
 
-function timeout(ms: number): { over: Promise<Probe>; cancel: () => void } {
+function timeout(ms: number): { over: Promise<'late'>; cancel: () => void } {
   let timer: ReturnType<typeof setTimeout> | undefined
-  const over = new Promise<Probe>((resolve) => {
-    const problem = `It did not finish its answers within ${Math.round(ms / 1_000)} s.`
-    timer = setTimeout(() => resolve({ reached: false, correct: false, latencyMs: null, problem }), ms)
+  const over = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), ms)
   })
   return { over, cancel: () => clearTimeout(timer) }
 }

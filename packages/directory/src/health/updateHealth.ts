@@ -20,7 +20,7 @@ export function believedProbers({ settings }: Pick<Rooms, 'settings'>): string[]
   return [...new Set([...(prober ? [prober.address] : []), ...probers].map((one) => one.toLowerCase()))]
 }
 
-/** `undefined` where there is no such provider. */
+/** `undefined` where there is no such provider on the list: one that left it while it was asked stays as it went. */
 export async function updateHealth(
   rooms: Rooms,
   id: string,
@@ -33,6 +33,7 @@ export async function updateHealth(
   const probers = found.get(id) ?? []
   let before: Status | undefined
   const changed = await providers.update(id, (record) => {
+    if (record.state !== 'approved') return undefined
     before = record.health.status
     const { praised, blamed } = record.scoreParts
     const health = healthOf(probers, {

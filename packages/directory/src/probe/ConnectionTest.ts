@@ -71,4 +71,6 @@ export type TestOptions = Target & {
   isKnownContract?: ((chainId: number, contract: Address) => boolean) | undefined
   /** Milliseconds that each answer may take. Default 10,000. */
   timeoutMs?: number | undefined
+  /** Milliseconds that all answers may take together. They have no end of their own by default. */
+  withinMs?: number | undefined
 }

@@ -1,4 +1,5 @@
 /** How a test asks a provider's server, and what it makes of the answers. */
+import { lateAnswer } from '../net/exchange.ts'
 import { OutwardError } from '../net/OutwardError.ts'
 import type { OutwardFetch, OutwardRequest, OutwardResponse } from '../net/outwardFetch.ts'
 import type { CheckName, ConnectionCheck, TestOptions } from './ConnectionTest.ts'
@@ -12,10 +13,21 @@ export type Ask = (
   request?: Partial<OutwardRequest>,
 ) => Promise<{ response: OutwardResponse; error?: undefined } | { response?: undefined; error: OutwardError }>
 
-export function createAsk(outward: OutwardFetch, timeoutMs = 10_000): Ask {
+type Times = Pick<TestOptions, 'timeoutMs' | 'withinMs'>
+
+/** Once `withinMs` is over, what still runs is broken off, and nothing is asked any more. */
+export function createAsk(
+  outward: OutwardFetch,
+  { timeoutMs = 10_000, withinMs = Number.POSITIVE_INFINITY }: Times = {},
+): Ask {
+  const endsAt = performance.now() + withinMs
   return async (url, request) => {
+    const left = Math.ceil(endsAt - performance.now())
+    if (left <= 0) return { error: lateAnswer() }
     try {
-      return { response: await outward(url, { timeoutMs, maxBytes: 1 << 18, ...request }) }
+      return {
+        response: await outward(url, { timeoutMs: Math.min(timeoutMs, left), maxBytes: 1 << 18, ...request }),
+      }
     } catch (error) {
       if (error instanceof OutwardError) return { error }
       throw error

@@ -98,6 +98,27 @@ describe('a provider of this project passes', () => {
   })
 })
 
+describe('a test that may take so long in all', () => {
+  test('breaks off what runs when its time is over, and asks nothing any more', async () => {
+    const asked: string[] = []
+    let isEnded = false
+    const apiUrl = await setting.provider({}, (req, res) => {
+      asked.push(req.url ?? '')
+      if (req.url !== '/v1/docs') return false
+      res.on('close', () => {
+        isEnded = true
+      })
+      return true
+    })
+    const { checks, offer } = await setting.run(apiUrl, { timeoutMs: 1e8, withinMs: 3_000 })
+    expect(failed(checks)).toEqual(['docs', 'payment'])
+    expect(detailOf(checks, 'payment')).toContain('takes too long')
+    expect(offer).toMatchObject({ protocol: 'drain' })
+    await expect.poll(() => isEnded).toBe(true)
+    expect(asked).toEqual(['/v1/pricing', '/v1/docs'])
+  })
+})
+
 describe('a provider that is not as it says', () => {
   test('is another’s', async () => {
     const { checks, passed } = await setting.run(await setting.provider(), {

@@ -14,7 +14,7 @@ import { testMpp } from './testMpp.ts'
  * ```
  */
 export async function testConnection(options: TestOptions): Promise<ConnectionTest> {
-  const ask = createAsk(options.outward, options.timeoutMs)
+  const ask = createAsk(options.outward, options)
   const list = createChecklist(options.onCheck)
   const found = await (options.protocol === 'mpp' ? testMpp : testDrain)(options, ask, list)
   const { checks } = list

@@ -163,6 +163,9 @@ export function createRegistrations(rooms: Rooms, test: ConnectionTests) {
       return hotkey
     throw new Problem(401, 'hotkey_unproven', 'The tier bittensor needs the miner’s signature.', {
       action: `Sign handshake58:${hotkey ?? '{hotkey}'}:${apiUrl} with the hotkey, or register as community.`,
+      details: {
+        fields: [{ field: 'hotkeySignature', problem: 'it is not the hotkey’s for this API URL' }],
+      },
     })
   }
 
@@ -259,4 +262,5 @@ function withdrawn({ offer, review }: ProviderRecord) {
 const taken = (apiUrl: string) =>
   new Problem(409, 'url_taken', `${apiUrl} is listed already.`, {
     action: 'If it is yours, sign with the address that it is paid at, or write to the operator.',
+    details: { fields: [{ field: 'apiUrl', problem: 'it is listed already' }] },
   })

@@ -2,11 +2,18 @@
 import { z } from 'zod'
 import { categories, type Profile } from '../Provider.ts'
 
-/** Controls, and what turns the direction of text around or can't be seen: nobody needs them in a name. */
-const odd = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u
-/** Joins emoji and the letters of some scripts. */
-const joiners = /[\u200c\u200d]/g
-const breaks = /[\r\n\t]/g
+const breaks = /[\r\n\t]/
+/**
+ * Controls, and what turns the direction of text around or can't be seen: nobody needs them in a name. All but breaks, and what joins emoji and
+ * the letters of some scripts.
+ */
+const odd = /(?!\u200c|\u200d|[\r\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u
+const everyOdd = new RegExp(odd, 'gu')
+
+/** A text without what is refused below; one that was accepted stays as it is. */
+export function acceptable(text: string): string {
+  return text.replace(everyOdd, '')
+}
 
 /** Text of at most so many characters, trimmed, without invisible ones. */
 const text = (longest: number) =>
@@ -14,10 +21,7 @@ const text = (longest: number) =>
     .string()
     .max(longest)
     .transform((value) => value.trim())
-    .refine(
-      (value) => !odd.test(value.replace(joiners, '').replace(breaks, '')),
-      'it has characters that can’t be seen',
-    )
+    .refine((value) => !odd.test(value), 'it has characters that can’t be seen')
 
 const line = (longest: number) =>
   text(longest).refine((value) => value.search(breaks) < 0, 'it has more than one line')

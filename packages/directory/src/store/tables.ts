@@ -146,8 +146,9 @@ const migrations: readonly string[] = [
     grant_id TEXT NOT NULL,
     -- 'gas' or 'usdc'.
     part TEXT NOT NULL,
+    -- Of the latest form, or of the one that was mined.
     hash TEXT NOT NULL,
-    -- The signed transaction, kept before it is sent.
+    -- Its signed forms, which differ in their fees, a space between them, the latest last; each is kept before it is sent.
     raw TEXT NOT NULL,
     -- 'signed', 'done', 'reverted', or 'replaced' where another transaction took the nonce.
     state TEXT NOT NULL,

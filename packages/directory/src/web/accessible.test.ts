@@ -2,12 +2,12 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import axe from 'axe-core'
 import type { BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hasChromium, startChromium } from '../../../consumer/test/chromium.ts'
 import { aMarket, type Market } from '../../test/aMarket.ts'
 import { aMarketsParts, everyPage } from '../../test/aMarketsParts.ts'
+import { seriousIn } from '../../test/seriousIn.ts'
 import { servePages } from '../../test/servePages.ts'
 import { createPages } from './createPages.ts'
 
@@ -46,7 +46,6 @@ describe.skipIf(!hasChromium)('in a browser', () => {
         )
         expect([width, tooWide]).toEqual([width, 0])
         if (width === 768) continue
-        await page.evaluate(axe.source)
         for (const colorScheme of ['light', 'dark'] as const) {
           await page.emulateMedia({ colorScheme })
           expect({ width, colorScheme, found: await seriousIn(page) }).toEqual({
@@ -86,16 +85,3 @@ describe.skipIf(!hasChromium)('in a browser', () => {
     await plain?.close()
   })
 })
-
-/** What somebody could not read or use: rule, and where. */
-async function seriousIn(page: Page): Promise<string[]> {
-  return page.evaluate(async () => {
-    const { axe: tester } = window as unknown as { axe: typeof axe }
-    const { violations } = await tester.run({ resultTypes: ['violations'] })
-    return violations
-      .filter(({ impact }) => impact === 'serious' || impact === 'critical' || impact === 'moderate')
-      .flatMap(({ id, nodes }) =>
-        nodes.slice(0, 3).map(({ target, html }) => `${id} ${target} ${html.slice(0, 120)}`),
-      )
-  })
-}

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { extname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { joinStyles } from './joinStyles.ts'
 
 const types: Record<string, string> = {
   '.css': 'text/css; charset=utf-8',
@@ -20,15 +21,23 @@ export type Assets = {
   answer(name: string, request: Request): Response | undefined
 }
 
-/** Reads folders once; a folder that isn't there is an empty one, and the first that has a name gives it. */
+/**
+ * Reads folders once; a folder that isn't there is an empty one, and the first that has a name gives it. The sources, which the build has not
+ * joined, have `styles/` in place of `style.css`.
+ */
 export function createAssets(folders: readonly string[]): Assets {
   const all = new Map<string, Asset>()
+  function add(name: string, content: () => Buffer<ArrayBuffer>): void {
+    const type = types[extname(name)]
+    if (!type || all.has(name)) return
+    const bytes = content()
+    all.set(name, { bytes, type, version: createHash('sha256').update(bytes).digest('hex').slice(0, 12) })
+  }
   for (const folder of folders) {
     for (const name of existsSync(folder) ? readdirSync(folder) : []) {
-      const type = types[extname(name)]
-      if (!type || all.has(name)) continue
-      const bytes = Buffer.from(readFileSync(join(folder, name)))
-      all.set(name, { bytes, type, version: createHash('sha256').update(bytes).digest('hex').slice(0, 12) })
+      const path = join(folder, name)
+      if (name === 'styles') add('style.css', () => Buffer.from(joinStyles(path)))
+      else add(name, () => Buffer.from(readFileSync(path)))
     }
   }
   return {

@@ -11,6 +11,7 @@ import type { Page } from './Page.ts'
 import type { PageData } from './PageData.ts'
 import { llmsTxt, robotsTxt, skillMd } from './pages/agentTexts.ts'
 import { becomeProviderPage } from './pages/becomeProvider.ts'
+import { changePage } from './pages/change.ts'
 import { directoryPage } from './pages/directory.ts'
 import { apiPage, scorePage } from './pages/docs.ts'
 import { joinPage } from './pages/join.ts'
@@ -105,6 +106,13 @@ export function createPages(rooms: PageRooms, { data = {}, operators, admit }: P
       // Not from memory: its owner looks here right after sending the form, maybe at another instance.
       const record = await providers.get(req.param('id') ?? '')
       return record && reviewPage(record)
+    }),
+  )
+  app.get(
+    '/providers/:id/change',
+    show(async ({ req }) => {
+      const record = await providers.get(req.param('id') ?? '')
+      return record && changePage(record, settings)
     }),
   )
   app.get(

@@ -14,7 +14,8 @@ import { aMarketsParts, aSkillShown } from '../../test/aMarketsParts.ts'
 import { servePages } from '../../test/servePages.ts'
 import type { ProviderRecord } from '../Provider.ts'
 import { createPages } from './createPages.ts'
-import { scriptString, shellWord } from './parts/code.ts'
+import { changeCall, withdrawCall } from './pages/change.ts'
+import { jsonWord, scriptString, shellWord } from './parts/code.ts'
 import { markdown } from './parts/markdown.ts'
 import { curlCode, mcpSteps, sdkCode } from './parts/payCode.ts'
 
@@ -132,6 +133,7 @@ const paths = (text: string) => [
   ...['approved', 'pending', 'rejected', 'mpp'].flatMap((id) => [
     `/providers/${id}`,
     `/providers/${id}/review`,
+    `/providers/${id}/change`,
   ]),
   `/providers/${query(text)}`,
   `/skills?search=${query(text)}&cursor=${query(text)}`,
@@ -148,7 +150,7 @@ function unexpected(page: { text: string }): string[] {
       ' ',
     )
   const attributes =
-    'lang charset name content rel type href src class id aria-label aria-labelledby aria-describedby aria-hidden aria-current tabindex role focusable viewbox width height x y x1 x2 y1 y2 d rx fill stroke stroke-width points preserveaspectratio method action for value maxlength placeholder required disabled checked selected rows min max step autocomplete scope dir datetime title alt loading decoding referrerpolicy data-provider data-copy data-confirm colspan'.split(
+    'lang charset name content rel type href src class id aria-label aria-labelledby aria-describedby aria-hidden aria-live aria-current tabindex role focusable viewbox width height x y x1 x2 y1 y2 d rx fill stroke stroke-width points preserveaspectratio method action for value maxlength placeholder required disabled checked selected rows min max step autocomplete scope dir datetime title alt loading decoding referrerpolicy data-provider data-owner data-protocol data-payee data-only data-copy data-confirm open colspan'.split(
       ' ',
     )
   const document = new DOMParser().parseFromString(page.text, 'text/html')
@@ -220,6 +222,7 @@ describe.skipIf(!hasChromium)('in a browser', () => {
       const site = await servePages(pages)
       for (const path of [
         ...['/?online=false', '/models', '/providers/approved', '/providers/pending/review'],
+        ...['/providers/approved/change', '/providers/mpp/change'],
         ...['/skills', '/skills/one', '/desk'],
       ]) {
         await page.goto(site.url + path)
@@ -249,9 +252,13 @@ describe('code to copy', () => {
     const folder = await mkdtemp(join(tmpdir(), 'drain-shell-'))
     const harmless = 'curl() { :; }; npx() { :; }; VOUCHER=v\n'
     for (const protocol of ['drain', 'mpp'] as const) {
-      await promisify(execFile)('bash', ['-c', harmless + curlCode({ ...record(text), protocol })], {
-        cwd: folder,
-      })
+      const owned = { ...record(text), protocol, owner: protocol === 'mpp' ? 'token:00' : record(text).owner }
+      const codes = [
+        curlCode(owned),
+        changeCall(owned, settings.origin),
+        withdrawCall(owned, settings.origin),
+      ]
+      for (const code of codes) await promisify(execFile)('bash', ['-c', harmless + code], { cwd: folder })
     }
     expect(existsSync(join(folder, 'EVIL'))).toBe(false)
     await rm(folder, { recursive: true })
@@ -260,6 +267,16 @@ describe('code to copy', () => {
   test('a word of a shell is one word', async () => {
     const { stdout } = await promisify(execFile)('bash', ['-c', `printf '[%s]' ${shellWord(texts.shell)}`])
     expect(stdout).toBe(`[${texts.shell}]`)
+  })
+
+  test.each(Object.entries(texts))('%s, as JSON in a shell, is what it was', async (_, text) => {
+    // A shell's words have no zero byte, and JSON writes it as an escape.
+    const { stdout } = await promisify(execFile)('bash', [
+      '-c',
+      `printf '%s' ${jsonWord({ [text]: [text] })}`,
+    ])
+    expect(stdout).toMatch(/^[\n\p{L}\p{M}\p{N}\p{P}\p{S}\p{Zs}]*$/u)
+    expect(JSON.parse(stdout)).toEqual({ [text]: [text] })
   })
 
   test.each(Object.entries(texts))('%s is a string in a program', async (_, text) => {

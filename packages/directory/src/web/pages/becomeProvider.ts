@@ -1,13 +1,10 @@
-/**
- * How to be listed, and the form for it. The script `register` signs and sends: `#register` with a field for each of the API's, `#test` a
- * button that submits, `#checks` for the checks as they end, `#wallets` for the wallets' buttons.
- */
+/** How to be listed, and the form for it, `#register`, which the script `register` signs and sends. */
 import { html } from 'hono/html'
-import { categories } from '../../Provider.ts'
 import type { Settings } from '../../settings.ts'
 import type { Html, Page } from '../Page.ts'
 import { codeBlock } from '../parts/code.ts'
-import { checkbox, field, select } from '../parts/fields.ts'
+import { field, select } from '../parts/fields.ts'
+import { apiUrlField, mppFields, profileFields, testPanel, walletsPart } from '../parts/listingForm.ts'
 
 export function becomeProviderPage({ origin, review }: Pick<Settings, 'origin' | 'review'>): Page {
   return {
@@ -24,7 +21,7 @@ nobody else can change it.</p>
 <li><strong>Serve it.</strong> Any server with the <a href="https://www.npmjs.com/package/@drain-protocol/sdk" rel="noopener">DRAIN SDK’s</a> paywall passes; so does everything else that answers as described below.</li>
 <li><strong>Test it.</strong> The connection test runs before anything is stored, as often as you like.</li>
 <li><strong>Sign and send.</strong> ${review ? 'An operator looks at it, usually within a day; its page shows how that stands.' : 'What passes the test is listed at once.'}</li>
-<li><strong>Stay online.</strong> It is asked every few minutes. Status, latency and score are public, and its page says what it lacks.</li>
+<li><strong>Stay online.</strong> It is asked every few minutes. Status, latency and score are public. Its page says what it lacks, and leads to where you change or withdraw it.</li>
 </ol>
 </section>
 <section aria-labelledby="tested">
@@ -51,9 +48,6 @@ ${codeBlock('Register', registerCall(origin))}
   }
 }
 
-/** Listings without them are accepted, and agents aren't shown them. */
-const agentsNeedIt = { mark: 'needed to be listed' } as const
-
 function form(): Html {
   return html`<noscript><p class="notice">Signing takes JavaScript and a wallet in this browser. Without them use the API, as shown below.</p></noscript>
 <form id="register" class="form" method="dialog">
@@ -69,65 +63,13 @@ ${select(
   ],
   'drain',
 )}
-${field('apiUrl', 'API URL', { type: 'url', required: true, longest: 300, placeholder: 'https://api.example.com', hint: 'Requests go below it: /v1/pricing, /v1/docs, /v1/chat/completions.' })}
+${apiUrlField()}
 ${field('providerAddress', 'Provider address', { longest: 42, mark: 'of DRAIN channels', placeholder: '0x…', hint: 'Who is paid. The same wallet signs; MPP services may do without.', autocomplete: 'off' })}
 </div>
-<div class="fields" data-only="mpp">
-${field('mppEndpoint', 'What is paid', { longest: 300, placeholder: '/api/search', hint: 'A path below the API URL, or a URL of the same host. Of MPP services only.' })}
-${select('mppType', 'Kind', [
-  ['', 'not said'],
-  ['llm', 'llm: chat completions'],
-  ['rest', 'rest: any other request'],
-])}
-</div>
+${mppFields()}
 </fieldset>
-<fieldset>
-<legend>What people and agents read</legend>
-<div class="fields">
-${field('name', 'Name', { required: true, longest: 80 })}
-${field('contactEmail', 'Contact e-mail', { ...agentsNeedIt, type: 'email', longest: 200, hint: 'Shown on the provider’s page.', autocomplete: 'email' })}
-${field('description', 'Description', { ...agentsNeedIt, rows: 4, longest: 1_000, hint: 'What it does, for whom, and what is special about it. At most 1,000 characters.' })}
-${field('website', 'Website', { ...agentsNeedIt, type: 'url', longest: 500 })}
-${field('logoUrl', 'Logo URL', { ...agentsNeedIt, type: 'url', longest: 500 })}
-${field('docsUrl', 'Docs URL', { ...agentsNeedIt, type: 'url', longest: 500, hint: 'For people; agents read /v1/docs.' })}
-${select(
-  'category',
-  'Category',
-  categories.map((one) => [one, one] as const),
-  'llm',
-)}
-</div>
-<fieldset class="inner" aria-describedby="more-hint">
-<legend>More categories</legend>
-<p class="hint" id="more-hint">At most three.</p>
-<div class="checks">${categories.map((one) => checkbox('moreCategories', one, { value: one, id: `more-${one}` }))}</div>
-</fieldset>
-</fieldset>
-<fieldset>
-<legend>Terms</legend>
-<div class="fields">
-${field('minDuration', 'Shortest channel, in seconds', { type: 'number', least: 1, most: 4_294_967_295, step: '1' })}
-${field('maxDuration', 'Longest channel, in seconds', { type: 'number', least: 1, most: 4_294_967_295, step: '1' })}
-</div>
-${checkbox('streaming', 'Answers are streamed')}
-</fieldset>
-<details>
-<summary>A Bittensor miner</summary>
-<p>The tier <code>bittensor</code> takes the miner’s sr25519 signature of <code>handshake58:{hotkey}:{apiUrl}</code>.</p>
-<div class="fields">
-${field('hotkey', 'Hotkey, as SS58 address', { longest: 64, autocomplete: 'off' })}
-${field('hotkeySignature', 'Its signature, hexadecimal', { longest: 200, autocomplete: 'off' })}
-</div>
-</details>
-<section aria-labelledby="test-title" class="panel">
-<h3 id="test-title">Connection test</h3>
-<ol id="checks" class="check-list" aria-live="polite"></ol>
-<div id="wallets"><p class="hint">No wallet was found in this browser. The test works without one.</p></div>
-<p class="actions needs-script">
-<button type="button" id="test">Test the connection</button>
-<button type="submit" class="primary">Sign and send</button>
-</p>
-</section>
+${profileFields()}
+${testPanel(walletsPart)}
 </form>`
 }
 

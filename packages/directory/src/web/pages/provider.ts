@@ -72,7 +72,8 @@ ${isPicture(profile.logoUrl) && html`<img class="logo" src="${profile.logoUrl}" 
 </header>
 <div class="provider-about">
 <div>${paragraphs(profile.description, 1_000)}
-${links.length > 0 && html`<p class="links">${links.map((link) => html`<span>${link}</span>`)}</p>`}</div>
+${links.length > 0 && html`<p class="links">${links.map((link) => html`<span>${link}</span>`)}</p>`}
+<p class="quiet">Is it yours? <a href="/providers/${encodeURIComponent(record.id)}/change">Change this listing</a></p></div>
 <dl class="terms">
 <div><dt>Id</dt><dd><code>${shown(record.id)}</code></dd></div>
 <div><dt>API</dt><dd><code>${shown(record.apiUrl)}</code></dd></div>
@@ -146,8 +147,10 @@ ${offer.docs.trim() !== '' && html`<pre class="docs" tabindex="0" role="region" 
 }
 
 function gone({ profile, id, state }: ProviderRecord): Html {
+  const path = `/providers/${encodeURIComponent(id)}`
   return html`<p class="crumbs"><a href="/">Providers</a></p>
 <h1>${name(profile.name)}</h1>
 <p>${stateMark(state)}</p>
-<p>It is not listed, and nothing of it is shown here. Its owner finds the reason on <a href="/providers/${encodeURIComponent(id)}/review">the review’s page</a>.</p>`
+<p>It is not listed, and nothing of it is shown here. Its owner finds the reason on <a href="${path}/review">the review’s page</a>.</p>
+${state !== 'withdrawn' && html`<p class="quiet">Is it yours? <a href="${path}/change">Change this listing</a></p>`}`
 }

@@ -23,7 +23,7 @@ export function reviewPage(record: ProviderRecord): Page {
 <div><dt>Registered</dt><dd>${time(createdAt)}</dd></div>
 <div><dt>Shown to agents</dt><dd>${isListed(record) && isOnline(record.health) ? 'yes' : 'not yet'}</dd></div>
 </dl>
-<p>${nextStep(record)}</p>
+<p>${nextStep(record)}${state !== 'withdrawn' && html` <a href="${path}/change">Change this listing</a>`}</p>
 ${review.note && html`<section aria-labelledby="note"><h2 id="note">The operator’s note</h2>${paragraphs(review.note, 500)}</section>`}
 ${lacks(record)}
 <section aria-labelledby="checks-title">
@@ -56,8 +56,8 @@ function nextStep({ state }: ProviderRecord): string {
   if (state === 'pending')
     return 'An operator has it in the queue. This page changes when it was decided; there is nothing to do.'
   if (state === 'approved') return 'It was approved. It is probed every few minutes from now on.'
-  if (state === 'rejected') return 'It was not taken. Mend what the note says, and register again.'
+  if (state === 'rejected') return 'It was not taken. Mend what the note says, and send it again.'
   if (state === 'suspended')
     return 'An operator took it off the list. Write to the operator when that is mended.'
-  return 'Its owner took it off the list. Registering again brings it back.'
+  return 'Its owner took it off the list. Registering again makes another listing of it.'
 }

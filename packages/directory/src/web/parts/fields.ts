@@ -1,12 +1,12 @@
 /** Parts of forms. A field's id is its name, unless a page has several of that name. */
 import { html } from 'hono/html'
-import { plainText } from '../../probe/plainText.ts'
+import { acceptable } from '../../register/profileSchema.ts'
 import type { Html } from '../Page.ts'
 
 export type FieldOptions = {
   type?: 'text' | 'url' | 'email' | 'number' | 'search' | 'password'
   hint?: string
-  value?: string
+  value?: string | undefined
   required?: boolean
   longest?: number
   placeholder?: string
@@ -34,7 +34,7 @@ export function field(name: string, label: string, options: FieldOptions = {}): 
     least,
     most,
   } = options
-  const value = plainText(given)
+  const value = acceptable(given)
   const { id = name, step, autocomplete } = options
   const { mark = required || type === 'search' ? '' : 'optional' } = options
   const about = html` id="${id}" name="${name}"${hint && html` aria-describedby="${id}-hint"`}${required && html` required`}${longest !== undefined && html` maxlength="${longest}"`}${placeholder !== undefined && html` placeholder="${placeholder}"`}${autocomplete && html` autocomplete="${autocomplete}"`}`
@@ -70,7 +70,7 @@ ${hint && html`<span class="hint" id="${name}-hint">${hint}</span>`}
 export function checkbox(
   name: string,
   label: string,
-  options: { value?: string; checked?: boolean; id?: string } = {},
+  options: { value?: string; checked?: boolean | undefined; id?: string } = {},
 ): Html {
   const { value = 'true', checked, id = name } = options
   return html`<p class="check"><input type="checkbox" id="${id}" name="${name}" value="${value}"${checked && html` checked`}> <label for="${id}">${label}</label></p>`

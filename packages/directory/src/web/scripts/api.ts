@@ -19,13 +19,17 @@ export class ApiError extends Error {
   }
 }
 
-/** @throws {ApiError} */
+/**
+ * @param token Goes along as `Authorization: Bearer`.
+ * @throws {ApiError}
+ */
 export async function call<answer>(
   method: 'GET' | 'POST' | 'PUT',
   path: string,
   body?: unknown,
+  token?: string,
 ): Promise<answer> {
-  return (await send(method, path, body)).json() as Promise<answer>
+  return (await send(method, path, body, token)).json() as Promise<answer>
 }
 
 /** The answer's lines as they come: a JSON object each. @throws {ApiError} */
@@ -40,12 +44,13 @@ export async function* callForLines<line>(path: string, body: unknown): AsyncGen
   if (rest.trim() !== '') yield JSON.parse(rest)
 }
 
-async function send(method: string, path: string, body: unknown): Promise<Response> {
+async function send(method: string, path: string, body: unknown, token?: string): Promise<Response> {
   const response = await fetch(path, {
     method,
     headers: {
       Accept: 'application/json',
       ...(body !== undefined && { 'Content-Type': 'application/json' }),
+      ...(token !== undefined && { Authorization: `Bearer ${token}` }),
     },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   }).catch(() => {

@@ -35,6 +35,7 @@ export function showFieldProblems(form: HTMLFormElement, error: unknown): void {
     const input = found instanceof RadioNodeList ? found[0] : found
     if (!(input instanceof HTMLElement) || input.hasAttribute('aria-invalid')) continue
     sayProblem(input, problem)
+    input.closest('details')?.setAttribute('open', '')
     first ??= input
   }
   first?.focus()

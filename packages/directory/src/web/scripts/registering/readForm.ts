@@ -3,7 +3,7 @@
 const numbers = new Set(['minDuration', 'maxDuration'])
 const lists = new Set(['moreCategories'])
 /** Left out where nothing stands in them: an empty text is not one of their values. */
-const optional = new Set(['providerAddress', 'hotkey', 'hotkeySignature', 'mppEndpoint', 'mppType', 'tier'])
+const optional = new Set(['providerAddress', 'hotkey', 'hotkeySignature', 'mppEndpoint', 'mppType'])
 
 export function readForm(form: HTMLFormElement): Record<string, unknown> {
   const body: Record<string, unknown> = {}
@@ -22,6 +22,8 @@ export function readForm(form: HTMLFormElement): Record<string, unknown> {
       else if (text !== '' || !optional.has(name)) body[name] = text
     }
   }
+  // There is no field for the tier: a miner's hotkey says it.
+  if (body.hotkey !== undefined) body.tier = 'bittensor'
   return body
 }
 
