@@ -32,12 +32,15 @@ const weights = {
   claim: 4,
 }
 
+/** What every run begins with, so that none goes without it. */
+const opening = ['killServer', 'reorganise', 'killWorker', 'leap'] as const
+
 /** Between two ends of the worker: what it held is its successor's after 20 seconds, and that needs its turn too. */
 const workerMs = 30_000
 /** Seconds; nobody's channel is forgotten for longer. */
 const longestLeap = 900
 
-/** Disturbs until the run ends. Resolves when everything runs again. */
+/** Disturbs until the run ends, and everything at its beginning has happened. Resolves when everything runs again. */
 export async function disturb(
   world: World,
   provider: Provider,
@@ -45,55 +48,69 @@ export async function disturb(
   gap: { from: number; to: number },
 ): Promise<void> {
   const { server, worker, proxy } = provider
-  let workerAt = performance.now()
+  let workerAt = Number.NEGATIVE_INFINITY
   proxy.lie = interfere(rng)
 
-  const acts: Record<keyof typeof weights, () => Promise<unknown>> = {
+  /** They resolve with whether it came to that. */
+  const acts: Record<keyof typeof weights, () => Promise<boolean>> = {
     async killServer() {
       await server.kill()
       await world.pause(rng.int(0, 1_500))
       await server.start()
+      return true
     },
     async restartServer() {
       await server.stop()
       await server.start()
+      return true
     },
     async killWorker() {
-      if (performance.now() - workerAt < workerMs) return
+      if (performance.now() - workerAt < workerMs) return false
       await worker.kill()
       await world.pause(rng.int(0, 3_000))
       await worker.start()
       workerAt = performance.now()
+      return true
     },
     async replaceWorker() {
-      if (performance.now() - workerAt < workerMs) return
+      if (performance.now() - workerAt < workerMs) return false
       await worker.replace()
       workerAt = performance.now()
+      return true
     },
     async reorganise() {
       await reorganise(world, rng, rng.int(1, Number(deepest)))
       await provider.synchronize()
+      return true
     },
     async leap() {
       const seconds = Math.min(await mayLeap(world, provider.path), rng.int(60, longestLeap))
-      if (seconds < 5) return world.count('no leap: channels wait for their claim')
+      if (seconds < 5) return false // channels wait for their claim
       await provider.leap(seconds)
+      return true
     },
     async silence() {
       proxy.isDown = true
       await world.pause(rng.int(500, 4_000))
       proxy.isDown = false
+      return true
     },
-    claim: () => askToPay(world),
+    async claim() {
+      await askToPay(world)
+      return true
+    },
   }
+  const first: (keyof typeof weights)[] = [...opening]
 
-  while (!world.isEnding) {
+  while (!world.isEnding || first.length > 0) {
     await world.pause(rng.int(gap.from, gap.to))
-    const what = rng.weighted(weights)
-    world.count(`disturbed: ${what}`)
+    const what = first[0] ?? rng.weighted(weights)
     try {
-      await acts[what]()
+      const hasHappened = await acts[what]()
+      world.count(`${hasHappened ? 'disturbed' : 'not the time'}: ${what}`)
+      if (hasHappened) first.shift()
     } catch (error) {
+      first.shift()
       world.violate(undefined, `${what} failed: ${(error as Error).stack}`)
       // On a chain that is broken nothing comes to an end.
       if (what === 'reorganise') break

@@ -60,20 +60,22 @@ export async function askReserved(world: World, { channelId, consumer }: Tab): P
 /** Closes with the provider's signature. */
 export async function cooperativeClose(world: World, tab: Tab, answer: Answer): Promise<void> {
   const args = [tab.channelId, BigInt(answer.finalAmount), answer.signature] as const
-  await send(world, tab, encodeFunctionData({ abi: drainChannelAbi, functionName: 'cooperativeClose', args }))
+  const data = encodeFunctionData({ abi: drainChannelAbi, functionName: 'cooperativeClose', args })
+  await send(world, tab, 'closed with the signature', data)
 }
 
 /** Closes after the expiry. */
 export async function close(world: World, tab: Tab): Promise<void> {
   const args = [tab.channelId] as const
-  await send(world, tab, encodeFunctionData({ abi: drainChannelAbi, functionName: 'close', args }))
+  const data = encodeFunctionData({ abi: drainChannelAbi, functionName: 'close', args })
+  await send(world, tab, 'taken back at the expiry', data)
 }
 
-async function send(world: World, tab: Tab, data: Hex): Promise<void> {
+async function send(world: World, tab: Tab, what: string, data: Hex): Promise<void> {
   const hash = await world.wallets.send(tab.consumer, world.chain.deployment.contract, data)
   const receipt = await world.wallets.receipt(hash)
-  tab.note(`close by the consumer: ${receipt?.status} in block ${receipt?.blockNumber}`)
-  world.count(`consumer's close ${receipt?.status}`)
+  tab.note(`${what}: ${receipt?.status} in block ${receipt?.blockNumber}`)
+  world.count(`${what}: ${receipt?.status}`)
 }
 
 /** Whether a channel is on chain, and its expiry. */

@@ -9,6 +9,8 @@ export const settings = {
   minPayout: '0.002',
   threshold: '0.05',
   interval: '2s',
+  /** USDC for a coin of the chain, so that gas costs next to nothing. */
+  nativePrice: '0.01',
   terms: { minDeposit: '0.02', minDuration: '2m' },
   adminToken: 'soak',
 }

@@ -18,4 +18,16 @@ test('after kills, reorganisations and leaps in time, the books balance to the u
   // It was no empty balance.
   expect(report.balance?.claimed).toBeGreaterThan(0n)
   expect(report.balance?.refunded).toBeGreaterThan(0n)
+  // Nor was it a quiet run.
+  for (const whats of [
+    ['disturbed: killServer'],
+    ['disturbed: killWorker'],
+    ['disturbed: reorganise'],
+    ['disturbed: leap'],
+    ['close settled', 'close signed'],
+    ['taken back at the expiry: success'],
+  ]) {
+    const count = whats.reduce((sum, what) => sum + (report.counts.get(what) ?? 0), 0)
+    expect(count, whats.join(' or ')).toBeGreaterThan(0)
+  }
 })

@@ -34,7 +34,8 @@ export function chargesOf(
   const { deployment, provider, ledger, secp256k1, config, settler, metrics } = paywall
   return createCharges(
     {
-      ...{ deployment, provider, ledger, secp256k1, account: config.account, clock },
+      ...{ deployment, provider, ledger, secp256k1, clock },
+      account: typeof config.account === 'string' ? undefined : config.account,
       client: client ?? paywall.client,
       ...{ transactions: settler.transactions, charges: settler.charges, metrics },
       channels: { now: paywall.now },

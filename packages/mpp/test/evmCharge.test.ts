@@ -57,6 +57,16 @@ afterAll(async () => {
   await fixture?.close()
 })
 
+test('a server without the key takes channels, and refuses to be made for charges', () => {
+  const keyless = { account: fixture.provider.address, settle: false } as const
+  const elsewhere = expect.objectContaining({ code: 'key_elsewhere' })
+  expect(() => fixture.paywall({ ...keyless, schemes: [evmCharge(cheapGas)] })).toThrow(elsewhere)
+  const paywall = fixture.paywall({ ...keyless, schemes: [drainSession()] })
+  expect(() => charge({ ...cheapGas, paywall, tokenDomain: { name: 'USD Coin', version: '2' } })).toThrow(
+    elsewhere,
+  )
+})
+
 const asset = () =>
   evmTypes.assets.define({
     address: fixture.chain.deployment.token,

@@ -38,6 +38,7 @@ export type { Health, HealthReason, HealthReport } from './observe/Health.ts'
 export { type Log, type LogInput, redactedPaths } from './observe/Log.ts'
 export type { ChargeOutcome, Metrics } from './observe/Metrics.ts'
 export type { ChargeBook } from './settle/ChargeBook.ts'
+export type { Closing } from './settle/Closings.ts'
 export {
   type Authorization,
   authorizationAbi,
@@ -46,7 +47,7 @@ export {
 } from './settle/chargeEvents.ts'
 export { createChargeUses } from './settle/chargeUses.ts'
 export type { Entry as JournalEntry } from './settle/Journal.ts'
-export type { Claimed, Closing, Settlement } from './settle/Settlement.ts'
+export type { Claimed, Settlement } from './settle/Settlement.ts'
 export type { Call, Transactions } from './settle/Transactions.ts'
 export type { Ended } from './stream/frames.ts'
 export type { StreamSettings } from './stream/StreamSettings.ts'

@@ -1,7 +1,9 @@
+import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
 import { Usdc } from '@drain/core'
 import { postgresLedger } from '@drain/provider/postgres'
 import { sqliteLedger } from '@drain/provider/sqlite'
@@ -17,6 +19,7 @@ import { type SourceProcess, startSource } from './sourceProcess.ts'
 import { postgresBin, startPostgres } from './startPostgres.ts'
 
 const day = 24 * 60 * 60 * 1000
+const cast = fileURLToPath(new URL('../../../node_modules/.bin/cast', import.meta.url))
 const txHash = `0x${'7a'.repeat(32)}` as const
 
 /** Runs a command in this process. */
@@ -68,11 +71,11 @@ describe('drain-provider', () => {
 
   const consumer = first.consumer
   const expected = [
-    'day,channelId,consumer,requests,charged,claimed,fee,gasCost,transactions',
-    `2026-01-30,${first.channelId},${consumer},2,2,0,0,0,`,
-    `2026-01-30,${second.channelId},${consumer},1,0.000001,0,0,0,`,
-    `2026-01-31,${second.channelId},${consumer},1,0.000041,0,0,0,`,
-    `2026-02-01,${first.channelId},${consumer},1,0.000007,2,0.04,0.002,${txHash}`,
+    'day,channelId,consumer,requests,charged,claimed,fee,gasCost,transactions,kind',
+    `2026-01-30,${first.channelId},${consumer},2,2,0,0,0,,`,
+    `2026-01-30,${second.channelId},${consumer},1,0.000001,0,0,0,,`,
+    `2026-01-31,${second.channelId},${consumer},1,0.000041,0,0,0,,`,
+    `2026-02-01,${first.channelId},${consumer},1,0.000007,2,0.04,0.002,${txHash},`,
   ]
 
   test('exports charges, claims and fees by day and channel, while the provider has the ledger open', async () => {
@@ -141,7 +144,7 @@ describe('drain-provider', () => {
       const { stdout, stderr } = await drain('export', '--ledger', url, '--schema', 'books')
       expect(stderr).toBe('1 rows\n')
       const today = new Date().toISOString().slice(0, 10)
-      expect(stdout).toContain(`\n${today},${first.channelId},${consumer},1,0.000042,0,0,0,\n`)
+      expect(stdout).toContain(`\n${today},${first.channelId},${consumer},1,0.000042,0,0,0,,\n`)
       const status = await drain('status', '--ledger', url, '--schema', 'books')
       expect(status).toMatchObject({ code: 0, stdout: expect.stringContaining('earned     0.000042 USDC') })
       await stored.recordClaimed({ ...first, claimed: 50n })
@@ -391,6 +394,36 @@ describe('drain-provider settle', () => {
     expect([await status(), await status(...dear)]).toMatchObject([[{ reason: 'threshold' }], []])
   })
 
+  test('takes its key from a keystore, whose password is in a file', async () => {
+    const { file, charge } = books()
+    const channel = await fixture.open({ amount: '20' })
+    await charge(channel, '11')
+    const [keystore, password] = [join(fixture.folder, 'keystore'), join(fixture.folder, 'password')]
+    const options = [
+      '--private-key',
+      key,
+      '--unsafe-password',
+      'correct horse',
+      '--keystore-dir',
+      fixture.folder,
+    ]
+    execFileSync(cast, ['wallet', 'import', 'keystore', ...options])
+    const started = async (text: string) => {
+      writeFileSync(password, text)
+      const stored = { DRAIN_KEYSTORE: keystore, DRAIN_KEYSTORE_PASSWORD_FILE: password }
+      const worker = settle(['--ledger', file, '--once'], { DRAIN_PRIVATE_KEY: undefined, ...stored })
+      const code = await worker.ended
+      for (const secret of [key.slice(2), text.trim()]) expect(worker.output.stderr).not.toContain(secret)
+      return { code, stderr: worker.output.stderr }
+    }
+    const refused = await started('wrong horse')
+    expect(refused).toEqual({ code: 1, stderr: expect.stringContaining(keystore) })
+    expect(await fixture.claimed(channel.id)).toBe(0n)
+    const { code, stderr } = await started('correct horse\n')
+    expect(code, stderr).toBe(0)
+    expect(await fixture.claimed(channel.id)).toBe(Usdc.parse('11'))
+  })
+
   test('refuses a key, a chain or a ledger that is another', async () => {
     const { file, paywall } = books()
     await paywall.ledger.ready()
@@ -477,7 +510,15 @@ describe('drain-provider status', () => {
       contract: identity.contract.toLowerCase(),
       channels: { open: 2, closing: 0, closed: 0, alarms: 0 },
       currency: 'USDC',
-      ...{ earned: '13.5', claimed: '0', unclaimed: '13.5', claiming: '0', atRisk: '0', dust: '0' },
+      ...{
+        earned: '13.5',
+        claimed: '0',
+        unclaimed: '13.5',
+        unused: '0',
+        claiming: '0',
+        atRisk: '0',
+        dust: '0',
+      },
       charges: { count: 0, amount: '0', gasCost: '0', pending: '0' },
       ...{
         gasSpent: '0',
@@ -524,6 +565,22 @@ describe('drain-provider status', () => {
     const { stdout } = await drain('status', '--ledger', file)
     expect(stdout).toContain('unclaimed  13.75 USDC (0.25 AT RISK)')
     await ledger.markClosed(late.channelId)
+  })
+
+  test('tells dust: what is left of channels that end, and not worth its gas', async () => {
+    const dusty = aChannel({ deposit: 5_000_000n, expiry: seconds + 30n })
+    await charge(dusty, 9_999n)
+    const { code, report } = await statusOf()
+    expect({ code, report }).toMatchObject({ code: 0, report: { dust: '0.009999', atRisk: '0' } })
+    const isNext = (next: { channelId: string }[]) =>
+      next.some(({ channelId }) => channelId === dusty.channelId)
+    expect(isNext(report.next)).toBe(false)
+    const { stdout } = await drain('status', '--ledger', file)
+    expect(stdout).toMatch(/^unclaimed {2}\S+ USDC \(0\.009999 dust, not worth its gas\)$/m)
+    // Whoever takes less for worth it has it claimed.
+    const cheaper = await statusOf('--min-payout', '0.001')
+    expect([cheaper.report.dust, isNext(cheaper.report.next)]).toEqual(['0', true])
+    await ledger.markClosed(dusty.channelId)
   })
 
   test('exits with 3 when there are alarms, and shows them', async () => {

@@ -2,6 +2,7 @@
 import { Deployment, Usdc } from '@drain/core'
 import { ChainUnavailableError, memoryLedger, type Paywall } from '@drain/provider'
 import { sqliteLedger } from '@drain/provider/sqlite'
+import { toHex } from 'viem'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Fixture, startFixture } from './fixture.ts'
 import { type RpcProxy, startRpcProxy } from './RpcProxy.ts'
@@ -60,6 +61,29 @@ test('a node of another chain is fatal: no start, no health, no service', async 
   const channel = await fixture.open()
   const refused = await pay(paywall, await channel.voucher(price))
   expect([refused.status, refused.headers.get('X-DRAIN-Error')]).toEqual([503, 'unavailable'])
+})
+
+test('a node whose newest block is older than ten minutes is stuck, where blocks come by themselves', async () => {
+  const deployment = { ...fixture.chain.deployment, chainId: 137 }
+  const paywall = fixture.paywall({ rpcUrl: proxy.url, deployment, chainId: 137 })
+  let age = 500
+  proxy.lie = async ({ method }, ask) => {
+    if (method === 'eth_chainId') return { result: '0x89' }
+    const answer = await ask()
+    if (method !== 'eth_getBlockByNumber') return answer
+    const timestamp = toHex(Math.floor(Date.now() / 1_000) - age)
+    return { result: { ...(answer.result as object), timestamp } }
+  }
+  try {
+    await paywall.ready()
+    expect(await health(paywall)).toMatchObject({ status: 200, body: { status: 'ok' } })
+    age = 700
+    await paywall.ready()
+    const { status, body } = await health(paywall)
+    expect([status, body.status, body.reasons]).toEqual([503, 'unavailable', ['chain_stuck']])
+  } finally {
+    proxy.lie = undefined
+  }
 })
 
 test('an address without a contract is fatal too', async () => {

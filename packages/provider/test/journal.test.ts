@@ -1,12 +1,10 @@
 /** What becomes of transactions: sent once, found again, replaced, dropped, stuck, undone by a reorganisation. */
-import { spawnSync } from 'node:child_process'
-import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Channel } from '@drain/core'
-import type { LedgerOpener, Paywall } from '@drain/provider'
+import { type Channel, CloseAuthorization, drainChannelAbi } from '@drain/core'
+import type { ChannelState, LedgerOpener, Paywall } from '@drain/provider'
 import { postgresLedger } from '@drain/provider/postgres'
 import { sqliteLedger } from '@drain/provider/sqlite'
-import { type Hex, parseEther, toHex } from 'viem'
+import { type Hex, parseAbi, parseEther, parseGwei } from 'viem'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type Fixture, startFixture } from './fixture.ts'
 import { postgresBin, startPostgres } from './startPostgres.ts'
@@ -113,7 +111,94 @@ test('what the node forgot is sent again, the very same', async () => {
   expect(await fixture.claimed(ids[0] as Hex)).toBe(100_000n)
 })
 
-test('a transaction that reverts is resolved: nothing is booked, and it is made again', async () => {
+/** The consumer closes with the provider's signature, in a transaction that goes before the provider's. */
+async function closeBefore(paywall: Paywall, id: Hex, finalAmount: bigint): Promise<Hex> {
+  const { chain, consumer, provider } = fixture
+  await paywall.ledger.freeze((await paywall.ledger.get(id)) as ChannelState)
+  await paywall.ledger.finalize(id)
+  const typedData = CloseAuthorization.typedData({ channelId: id, finalAmount }, chain.deployment)
+  return chain.walletClient(consumer).writeContract({
+    ...{ address: chain.deployment.contract, abi: drainChannelAbi, functionName: 'cooperativeClose' },
+    args: [id, finalAmount, await provider.signTypedData(typedData)],
+    ...{ gas: 300_000n, maxFeePerGas: parseGwei('200'), maxPriorityFeePerGas: parseGwei('100') },
+  })
+}
+
+test('a batch whose channel is closed before it is mined pays the others, and books what it paid', async () => {
+  const { testClient, publicClient } = fixture.chain
+  await testClient.mine({ blocks: 20 }) // what was claimed before is in other ledgers
+  const ledger = sqliteLedger(join(fixture.folder, 'skipped.db'), { log: () => {} })
+  const beginning = fixture.paywall({ ledger })
+  await beginning.settler.run()
+  await beginning.close()
+  const { paywall, ids } = await owing(3, 200_000n, { ledger })
+  const [first, gone, last] = ids as [Hex, Hex, Hex]
+  await testClient.setAutomine(false)
+  const claiming = paywall.settlement.claimAll(1n) // all three pay when it is simulated
+  await expect.poll(async () => (await testClient.getTxpoolStatus()).pending).toBe(1)
+  const close = await closeBefore(paywall, gone, 200_000n)
+  await testClient.mine({ blocks: 1 })
+  const { claimed, failed } = await claiming
+  expect(claimed.map(({ channelId, amount }) => [channelId, amount])).toEqual([
+    [first, 200_000n],
+    [last, 200_000n],
+  ])
+  expect(failed).toEqual([{ channelId: gone, code: 'transaction_reverted' }])
+  await paywall.settler.run()
+  const records = await recordsOf(paywall)
+  const hash = claimed[0]?.txHash as Hex
+  expect(records.map(({ channelId, txHash, amount }) => [channelId, txHash, amount])).toEqual([
+    [first, hash, 200_000n],
+    [last, hash, 200_000n],
+    [gone, close, 200_000n],
+  ])
+  const { gasUsed, effectiveGasPrice } = await publicClient.getTransactionReceipt({ hash })
+  expect(records.reduce((sum, { gasCost }) => sum + gasCost, 0n)).toBe(gasUsed * effectiveGasPrice)
+  expect(await paywall.ledger.get(gone)).toMatchObject({ status: 'closed', claimed: 200_000n, alarm: false })
+})
+
+test('a transaction that reverts on chain is resolved: nothing is booked but its gas, and it is made again', async () => {
+  const { testClient, publicClient, walletClient, deployment, issuer } = fixture.chain
+  const { paywall, ids } = await owing(2, 100_000n)
+  const halt = (functionName: 'pause' | 'unpause') =>
+    walletClient(issuer).writeContract({
+      ...{
+        address: deployment.token,
+        abi: parseAbi(['function pause()', 'function unpause()']),
+        functionName,
+      },
+      ...{ gas: 100_000n, maxFeePerGas: parseGwei('200'), maxPriorityFeePerGas: parseGwei('100') },
+    })
+  await testClient.setAutomine(false)
+  const claiming = paywall.settlement.claimAll(1n)
+  await expect.poll(async () => (await testClient.getTxpoolStatus()).pending).toBe(1)
+  const [sentFirst] = await paywall.settler.transactions.unsettled()
+  await halt('pause')
+  await testClient.mine({ blocks: 1 })
+  expect(await claiming).toMatchObject({
+    ...{ claimed: [], pending: [] },
+    failed: ids.map((channelId) => ({ channelId, code: 'transaction_reverted' })),
+  })
+  const entry = await paywall.settler.transactions.get(sentFirst?.nonce ?? -1)
+  const { gasUsed, effectiveGasPrice, status } = await publicClient.getTransactionReceipt({
+    hash: sentFirst?.attempts[0]?.hash as Hex,
+  })
+  expect(status).toBe('reverted')
+  const gasCost = gasUsed * effectiveGasPrice
+  expect(entry).toMatchObject({ state: 'final', mined: { succeeded: false, gasCost } })
+  expect(paywall.settler.transactions.gasSpent).toBe(gasCost)
+  expect(await recordsOf(paywall)).toEqual([])
+  for (const id of ids)
+    expect(await paywall.ledger.get(id)).toMatchObject({ claimed: 0n, claiming: 0n, charged: 100_000n })
+  expect(await paywall.health.report()).toMatchObject({ status: 'degraded', reasons: ['claims_failing'] })
+
+  await testClient.setAutomine(true)
+  await halt('unpause')
+  expect((await paywall.settlement.claimAll(1n)).claimed).toHaveLength(2)
+  expect((await recordsOf(paywall)).map(({ amount }) => amount)).toEqual([100_000n, 100_000n])
+})
+
+test('a transaction that the node dropped waits while there is no gas for it, and is sent when there is', async () => {
   const { paywall, channels } = await owing(1, 100_000n)
   const [channel] = channels
   const { chain, provider } = fixture
@@ -248,61 +333,6 @@ test.skipIf(!postgresBin)('and on PostgreSQL', async () => {
     await server.close()
   }
 })
-
-test('killed at any step of a settlement: after a restart the books and the chain agree, and nothing is sent twice', async () => {
-  const { chain, folder } = fixture
-  const path = join(folder, 'killed.db')
-  const settle = { threshold: '0.1', nativePrice: '0.000001' }
-  const { paywall, ids } = await owing(2, 100_000n, { ledger: sqliteLedger(path) })
-  await paywall.close()
-  const before = await sent()
-  const config = {
-    ...{ chainId: chain.chainId, rpcUrl: chain.rpcUrl, settle },
-    ...{ contractAddress: chain.deployment.contract, usdcAddress: chain.deployment.token },
-    privateKey: toHex(chain.accounts[1].getHdKey().privateKey ?? new Uint8Array()),
-  }
-  const child = (file: string, step: number) =>
-    spawnSync(
-      process.execPath,
-      [
-        join(import.meta.dirname, 'settling.child.ts'),
-        JSON.stringify({ ...config, path: file }),
-        String(step),
-      ],
-      { encoding: 'utf8' },
-    )
-
-  let step = 1
-  for (; ; step += 1) {
-    const snapshot = await chain.testClient.snapshot()
-    const file = join(folder, `killed-${step}.db`)
-    copyFileSync(path, file)
-    const { signal, stderr, stdout } = child(file, step)
-    if (signal !== 'SIGKILL') {
-      expect({ stderr, steps: Number(stdout) + 1 }).toEqual({ stderr: '', steps: step })
-      break
-    }
-    // By then the lease of the dead is over.
-    const now = () => Date.now() + 60_000
-    const again = fixture.paywall({ settle, ledger: sqliteLedger(file, { now, log: () => {} }) })
-    await again.settler.run()
-    for (const id of ids) {
-      expect(await fixture.claimed(id), `killed at step ${step}`).toBe(100_000n)
-      expect(await again.ledger.get(id), `killed at step ${step}`).toMatchObject({
-        ...{ claimed: 100_000n, charged: 100_000n, claiming: 100_000n, alarm: false, status: 'open' },
-      })
-    }
-    expect(await sent(), `killed at step ${step}`).toBe(before + 1)
-    const records = await recordsOf(again)
-    expect(records.map(({ channelId }) => channelId).sort(), `killed at step ${step}`).toEqual(
-      [...ids].sort(),
-    )
-    expect(await again.settler.transactions.unsettled()).toEqual([])
-    await again.close()
-    await chain.testClient.revert({ id: snapshot })
-  }
-  expect(step).toBeGreaterThan(8)
-}, 600_000)
 
 test('a nonce that somebody else left open is filled, so that what comes after it is mined', async () => {
   const { chain, provider } = fixture

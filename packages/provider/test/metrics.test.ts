@@ -182,13 +182,15 @@ describe('figures', () => {
     let asked = 0
     const totals = async () => {
       asked += 1
-      const zero = { deposit: 0n, authorized: 0n, charged: 0n, reserved: 0n, claimed: 0n }
+      const zero = { deposit: 0n, authorized: 0n, charged: 0n, reserved: 0n, claimed: 0n, unused: 0n }
       return { open: 0, closing: 0, closed: 0, alarms: 0, ...zero }
     }
     const source = { secp256k1: () => 'noble', chainId: 1, running: () => [], paused: () => 0 }
     const settlement = () => ({
       ...{
-        atRisk: async () => 0n,
+        outlook: async () => undefined,
+        behind: async () => 0n,
+        ledgerGasSpent: async () => 0n,
         alarms: async () => new Map(),
         unsettled: async () => 0,
         gasSpent: () => 0n,

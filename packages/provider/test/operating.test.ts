@@ -108,7 +108,7 @@ describe('all is told of', () => {
   })
 
   test('the metrics', () => {
-    const files = ['observe/Metrics.ts', 'observe/settlementFigures.ts'].map(source).join('\n')
+    const files = ['observe/Metrics.ts', 'observe/settlementGauges.ts'].map(source).join('\n')
     const told = between(operating, '### Metrics', '### Accounts')
     expect(all(told, /\b(drain_[a-z_]+)/g)).toEqual(all(files, /name: '(drain_[a-z_]+)'/g))
   })

@@ -10,6 +10,7 @@ import type { RunningServer } from '@drain/provider/node'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { type Fixture, startFixture } from './fixture.ts'
 import { exampleIn, runIn, substitute } from './readmeExamples.ts'
+import { postgresBin, startPostgres } from './startPostgres.ts'
 
 let fixture: Fixture
 let folder: string
@@ -83,6 +84,23 @@ test('the server of docs/operating.md', async () => {
   const metrics = await fetch(`${server.url}/metrics`, { headers: { Authorization: 'Bearer a token' } })
   expect(metrics.status).toBe(200)
   await server.close()
+})
+
+test.skipIf(!postgresBin)('the server without the key of docs/operating.md', async () => {
+  const database = await startPostgres()
+  try {
+    const { host, user } = database.connection
+    vi.stubEnv('DATABASE_URL', `postgresql:///drain?host=${encodeURIComponent(host)}&user=${user}`)
+    const code = substitute(example('server without the key', '../../../docs/operating.md'), {
+      'chainId: 137': `${place()}, log: () => {}`,
+      'port: 3000': 'port: 0',
+    })
+    const { server } = await run<{ server: RunningServer }>('keyless.ts', { 'keyless.ts': code })
+    await expectPaid(server.server)
+    await server.close()
+  } finally {
+    await database.close()
+  }
 })
 
 test.each(['express', 'fastify', 'hono'])('%s', async (name) => {

@@ -3,7 +3,8 @@ import { type ChannelState, type ClaimRecord, type Ledger, memoryLedger, type Pa
 import type { Hex } from 'viem'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { raiseAlarm } from '../src/ledger/alarms.ts'
-import { type Fixture, startFixture } from './fixture.ts'
+import { type Fixture, type OpenChannel, startFixture } from './fixture.ts'
+import { startRpcProxy } from './RpcProxy.ts'
 
 let fixture: Fixture
 
@@ -78,6 +79,37 @@ test('a claim whose place another transaction took is not booked, and is made ag
   expect(await publicClient.getTransactionCount({ address: provider.address })).toBeGreaterThan(1)
 })
 
+test('a claim whose place another claim took is known for another’s by who used its nonce', async () => {
+  const { chain, provider } = fixture
+  const { testClient, deployment } = chain
+  const paywall = fixture.paywall()
+  const channel = await fixture.open()
+  expect((await ask(paywall, await channel.voucher(500_000n), 500_000n)).status).toBe(200)
+  const { highest } = (await paywall.ledger.get(channel.id)) as ChannelState
+  await testClient.setAutomine(false)
+  const claim = paywall.settlement.claim(channel.id).catch(({ code }) => code)
+  await expect.poll(async () => (await testClient.getTxpoolStatus()).pending).toBe(1)
+  const [entry] = await paywall.settler.transactions.unsettled()
+  await chain.walletClient(provider).writeContract({
+    ...{ address: deployment.contract, abi: drainChannelAbi, functionName: 'claim' },
+    args: [channel.id, 500_000n, highest?.nonce ?? 0n, highest?.signature ?? '0x'],
+    // Estimated, it would come after ours, which waits.
+    ...{
+      gas: 200_000n,
+      nonce: entry?.nonce ?? 0,
+      maxFeePerGas: 10n ** 11n,
+      maxPriorityFeePerGas: 10n ** 10n,
+    },
+  })
+  await testClient.mine({ blocks: 1 })
+  await testClient.setAutomine(true)
+  // The chain shows what ours was to bring about, so that alone doesn't tell.
+  expect(await fixture.claimed(channel.id)).toBe(500_000n)
+  expect(await claim).toBe('transaction_reverted')
+  expect(await paywall.settler.transactions.get(entry?.nonce ?? 0)).toMatchObject({ state: 'replaced' })
+  expect(paywall.settler.transactions.problem).toBeUndefined()
+})
+
 test('a claim that another process sent a moment ago is booked, also where this one finds it done', async () => {
   const { testClient } = fixture.chain
   const options = { finality: 3n, confirmations: () => 0n }
@@ -135,6 +167,117 @@ test('a claim is booked before the close by the consumer that came after it, tho
     { txHash: claimed?.txHash, amount: 500_000n },
     { txHash: hash, amount: 100_000n },
   ])
+})
+
+test('a claim of ours is booked before another’s with our key, though both are found at once', async () => {
+  const { chain, provider } = fixture
+  const paywall = fixture.paywall({ finality: 3n, confirmations: () => 0n })
+  const { ledger } = paywall
+  await paywall.settler.run()
+  const channel = await fixture.open()
+  expect((await ask(paywall, await channel.voucher(500_000n), 500_000n)).status).toBe(200)
+  const claimed = await paywall.settlement.claim(channel.id)
+  expect((await ask(paywall, await channel.voucher(600_000n), 100_000n)).status).toBe(200)
+  const { highest } = (await ledger.get(channel.id)) as ChannelState
+  await chain.walletClient(provider).writeContract({
+    ...{ address: chain.deployment.contract, abi: drainChannelAbi, functionName: 'claim' },
+    args: [channel.id, 600_000n, highest?.nonce ?? 0n, highest?.signature ?? '0x'],
+  })
+  await chain.testClient.mine({ blocks: 4 })
+  await paywall.settler.run()
+  await paywall.settler.run()
+  const claims: ClaimRecord[] = []
+  for await (const claim of ledger.claims()) claims.push(claim)
+  expect(claims).toMatchObject([{ txHash: claimed?.txHash, amount: 500_000n }])
+  expect(await ledger.get(channel.id)).toMatchObject({ status: 'closing', claimed: 600_000n })
+})
+
+test('a claim that is asked for leaves what another process has sent to its books', async () => {
+  const options = { finality: 3n, confirmations: () => 0n }
+  const first = fixture.paywall({ ...options, ledger: memoryLedger({ log: () => {} }) })
+  const { ledger } = first
+  await first.settler.run()
+  const channel = await fixture.open()
+  expect((await ask(first, await channel.voucher(500_000n), 500_000n)).status).toBe(200)
+  // Another process takes the announcement for a dead one's, and dies itself.
+  const dying: Ledger = { ...ledger, beginClaim: () => Promise.reject(new Error('killed')) }
+  const other = fixture.paywall({ ...options, ledger: () => dying })
+  const late: Ledger = {
+    ...ledger,
+    async beginClaim(channelId, amount) {
+      const result = await ledger.beginClaim(channelId, amount)
+      await other.settlement.claimMany([(await ledger.get(channelId)) as ChannelState])
+      return result
+    },
+  }
+  const claimed = await fixture.paywall({ ...options, ledger: () => late }).settlement.claim(channel.id)
+  await fixture.chain.testClient.mine({ blocks: 4 })
+  expect(await first.settlement.claim(channel.id).catch(({ code }) => code)).toBe('claim_pending')
+  await first.settler.run()
+  const claims: ClaimRecord[] = []
+  for await (const claim of ledger.claims()) claims.push(claim)
+  expect(claims).toMatchObject([{ txHash: claimed?.txHash, amount: 500_000n }])
+})
+
+test('where only whole amounts can be claimed, none is taken back that another process is about to send', async () => {
+  const features = ['open', 'claim', 'close', 'cooperativeClose'] as const
+  const deployment = { ...fixture.chain.deployment, features }
+  const options = { deployment, finality: 3n, confirmations: () => 0n }
+  let clock = Date.now()
+  const server = fixture.paywall({
+    ...options,
+    ledger: memoryLedger({ log: () => {} }),
+    clock: () => clock,
+  })
+  const { ledger } = server
+  const late: Ledger = {
+    ...ledger,
+    async beginClaim(channelId, amount) {
+      const result = await ledger.beginClaim(channelId, amount)
+      await server.settlement.claimAll(1n) // the operator asks, while the worker's key signs
+      return result
+    },
+  }
+  const worker = fixture.paywall({ ...options, ledger: () => late, settle: {}, clock: () => clock })
+  await worker.settler.run()
+  const channel = await fixture.open({ duration: 1_801n })
+  expect((await ask(server, await channel.voucher(900_000n), 400_000n)).status).toBe(200)
+  await fixture.chain.testClient.mine({ blocks: 4 })
+  clock += 1_700_000
+  await worker.settler.run()
+  await fixture.chain.testClient.mine({ blocks: 4 })
+  await worker.settler.run()
+  expect(await fixture.claimed(channel.id)).toBe(900_000n)
+  expect(await ledger.get(channel.id)).toMatchObject({ charged: 400_000n, claimed: 900_000n, alarm: false })
+})
+
+test('what is left of channels that end is claimed when it is worth the transaction, together', async () => {
+  const proxy = await startRpcProxy(fixture.chain.rpcUrl)
+  // 0.24 USDC for a transaction, and 0.10 for each channel in it.
+  proxy.lie = async ({ method }, answer) => (method === 'eth_gasPrice' ? { result: '0x3b9aca00' } : answer())
+  let clock = Date.now()
+  const lines: string[] = []
+  const paywall = fixture.paywall({
+    ...{ settle: { nativePrice: '5000' }, rpcUrl: proxy.url, clock: () => clock },
+    ledger: memoryLedger({ log: () => {} }),
+    log: (line) => lines.push(line),
+  })
+  const channels = [await fixture.open({ duration: 1_801n }), await fixture.open({ duration: 1_801n })]
+  const [first, second] = channels as [OpenChannel, OpenChannel]
+  expect((await ask(paywall, await first.voucher(300_000n), 300_000n)).status).toBe(200)
+  clock += 1_700_000
+  await paywall.settler.run()
+  expect(await fixture.claimed(first.id)).toBe(0n)
+  expect(lines.join()).toContain('dust is left')
+
+  clock -= 1_700_000
+  expect((await ask(paywall, await second.voucher(300_000n), 300_000n)).status).toBe(200)
+  clock += 1_700_000
+  await paywall.settler.run()
+  expect([await fixture.claimed(first.id), await fixture.claimed(second.id)]).toEqual([300_000n, 300_000n])
+  expect(await fixture.sent()).toBeGreaterThan(0)
+  await paywall.close()
+  await proxy.close()
 })
 
 test('before its open is final, a channel is good for so much only', async () => {

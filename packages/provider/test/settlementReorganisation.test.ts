@@ -178,3 +178,39 @@ test('a close that was booked and is gone: what it claimed is claimed again', as
   expect([await fixture.claimed(channel.id), await booked(channel)]).toEqual([90_000n, 90_000n])
   expect(await paywall.ledger.get(channel.id)).toMatchObject({ status: 'closed', claimed: 90_000n })
 })
+
+test('an open that went away while nobody followed is an alarm with the first claim, and put to rest at its expiry', async () => {
+  const { testClient, publicClient } = fixture.chain
+  await mine(3)
+  await start()
+  const channel = await owing(500_000n) // its block is gone before anybody looks
+  await reorganise(1)
+  await mine(3)
+  await paywall.settler.run()
+  expect(await told()).toEqual([]) // the node may only be behind
+  expect(await doubted()).toEqual([channel.id])
+  await mine(3)
+  await paywall.settler.run()
+  expect(await told()).toEqual([{ channelId: channel.id, code: 'channel_vanished' }])
+  expect(await paywall.ledger.get(channel.id)).toMatchObject({ status: 'closing', charged: 500_000n })
+  const request = new Request('http://p.example/x', { headers: await channel.voucher(600_000n) })
+  const refused = await paywall.handle(request, 1_000n, () => new Response('done'))
+  expect(refused.headers.get('X-DRAIN-Error')).toBe('channel_closing')
+
+  // It may come again until then: nothing is given up before.
+  const { expiry } = (await paywall.ledger.get(channel.id)) ?? { expiry: 0n }
+  await testClient.setNextBlockTimestamp({ timestamp: expiry })
+  await mine(1)
+  await paywall.settler.run()
+  expect(await paywall.ledger.get(channel.id)).toMatchObject({ status: 'closing' })
+  await testClient.setNextBlockTimestamp({ timestamp: expiry + 1n })
+  await mine(4)
+  await paywall.settler.run()
+  expect(await paywall.ledger.get(channel.id)).toMatchObject({ status: 'closed', claimed: 0n })
+  expect([await doubted(), await paywall.settler.problem()]).toEqual([[], undefined])
+
+  await clearAlarms(paywall.ledger.notebook, { at: clock })
+  clock = Number((await publicClient.getBlock()).timestamp) * 1_000
+  await paywall.settler.run()
+  expect([await told(), (await status()).code]).toEqual([[], 0])
+})

@@ -26,7 +26,7 @@ export type ChargeMethodInput = ChargeInput & {
  * const mppx = Mppx.create({ methods: [charge({ paywall, nativePrice: '0.25' })], secretKey })
  * const result = await mppx.evm.charge({ amount: '0.01' })(request)
  * ```
- * @throws {DrainError} `token_domain`, `invalid_limit`
+ * @throws {DrainError} `token_domain`, `invalid_limit`, `key_elsewhere`
  * @throws {InvalidAmountError}
  */
 export function charge({ paywall, tokenDomain, ...input }: ChargeMethodInput): ReturnType<typeof evm.charge> {
@@ -43,12 +43,12 @@ export function charge({ paywall, tokenDomain, ...input }: ChargeMethodInput): R
     )
   }
   const { name, version } = named
-  const { account, clock = Date.now } = config
+  const { clock = Date.now } = config
   const channels = { now: paywall.now }
   const context = {
     deployment,
     provider,
-    account,
+    account: typeof config.account === 'string' ? undefined : config.account,
     client,
     ledger,
     secp256k1,

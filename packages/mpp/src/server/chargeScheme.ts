@@ -49,7 +49,7 @@ export type ChargeReceipt = Receipt & {
  * const schemes = [drainSession(), evmCharge({ nativePrice: '0.25', minAmount: '0.01' })]
  * const paywall = createPaywall({ account, chainId: 137, ledger: sqliteLedger('drain.db'), schemes })
  * ```
- * @throws {DrainError} `invalid_secret`, `invalid_limit`
+ * @throws {DrainError} `invalid_secret`, `invalid_limit`, `key_elsewhere`
  * @throws {InvalidAmountError}
  */
 export function evmCharge(input: EvmChargeInput): SchemeFactory {

@@ -2,7 +2,7 @@
  * Charges without a channel: each request is paid by an authorization of its own, which is taken before the work, and cashed after it
  * and before the first byte of the answer. The value is fixed when it is signed, so the whole quote is charged.
  */
-import { type Headers, Usdc } from '@drain/core'
+import { DrainError, type Headers, Usdc } from '@drain/core'
 import type { ChannelState, FundsBegun, IdempotencyKey } from '@drain/provider'
 import { keccak256, stringToBytes } from 'viem'
 import { fromPayload, type SignedAuthorization, type TokenDomain } from '../authorization.ts'
@@ -74,18 +74,24 @@ const askAgainMs = 3_000
 const pruneMs = 3_600_000
 /**
  * @param life How long an authorization must still be good when it is taken, in seconds.
- * @throws {InvalidAmountError | DrainError} `invalid_limit`
+ * @throws {InvalidAmountError | DrainError} `invalid_limit`, `key_elsewhere`
  */
 export function createCharges(context: ChargeContext, input: ChargeInput, life = leastLife): Charges {
-  const { deployment, client, ledger, channels, logger, clock } = context
+  const { deployment, account, client, ledger, channels, logger, clock } = context
   const { token, chainId } = deployment
   const { contractWallets = false } = input
+  if (!account) {
+    const message = 'Each charge is sent with the provider’s key, and this server has only the address.'
+    throw new DrainError('key_elsewhere', message, {
+      action: 'Pass the account with its key, or take channels only.',
+    })
+  }
   const judges = createChargeJudge({ ...context, now: channels.now, contractWallets, life })
   const records = createChargeRecords(ledger.notebook, token)
   const budget = createChargeBudget(input, clock, ledger.notebook)
   const settler = createChargeSettler({
     ...{ deployment, client, contractWallets },
-    account: context.account,
+    account,
     transactions: context.transactions,
     now: channels.now,
     nativePrice: Usdc.parse(input.nativePrice),

@@ -26,10 +26,10 @@ export type ChannelReader = {
    */
   get(channelId: Hex, remoteAddress?: string | undefined): Promise<Lookup>
   /**
-   * The state on chain right now, past the cache; or as it was `depth` blocks ago.
+   * The state on chain right now, past the cache; as it was `depth` blocks ago, or after the block `at`.
    * @throws {ChainUnavailableError}
    */
-  read(channelId: Hex, options?: { depth?: bigint }): Promise<Channel.Channel>
+  read(channelId: Hex, options?: { depth?: bigint; at?: bigint }): Promise<Channel.Channel>
   /** Drops what is remembered of a channel, after it changed. */
   forget(channelId: Hex): void
   /** Unix seconds by the later of the local clock and the newest block seen. */
@@ -159,8 +159,8 @@ export function createChannelReader(options: {
   }
 
   return {
-    async read(channelId, { depth = 0n } = {}) {
-      if (depth === 0n) return read(channelId)
+    async read(channelId, { depth = 0n, at } = {}) {
+      if (depth === 0n) return read(channelId, at)
       const head = await readHead()
       return read(channelId, head > depth ? head - depth : 0n)
     },

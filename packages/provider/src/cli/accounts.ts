@@ -4,13 +4,13 @@ import type { DayRange } from '../ledger/Ledger.ts'
 import type { Books } from './openBooks.ts'
 
 /**
- * What one channel came to on one day (UTC), or all charges of one consumer, which have no channel. USDC and the chain's native coin
- * as decimal strings.
+ * What one channel came to on one day (UTC), or all charges of one consumer, which have no channel, or all transactions of one `kind`
+ * that paid nothing, which are of nobody. USDC and the chain's native coin as decimal strings.
  */
 export type AccountsRow = {
   day: string
   channelId: Hex | null
-  consumer: Hex
+  consumer: Hex | null
   requests: string
   charged: string
   /** Before the fee. */
@@ -19,6 +19,8 @@ export type AccountsRow = {
   gasCost: string
   /** Hashes of the transactions of claims, or charges. */
   transactions: Hex[]
+  /** Of transactions that only cost gas, such as `claim` of one that failed; else null. */
+  kind: string | null
 }
 
 /** Names and order of the columns of a CSV export. */
@@ -32,34 +34,40 @@ export const columns = [
   'fee',
   'gasCost',
   'transactions',
+  'kind',
 ] as const satisfies readonly (keyof AccountsRow)[]
 
 /**
  * Charges, claims and fees by day and channel, oldest day first. Keeps one day in memory at a time.
  *
  * A claim counts on the day of its transaction, which can be a day without charges. Payments without a channel follow the
- * channels of their day, once their transfers are final: charged and claimed are one then.
+ * channels of their day, once their transfers are final: charged and claimed are one then. Last comes the gas of transactions that
+ * paid nothing, by what they were to do.
  */
 export async function* accounts(
-  books: Pick<Books, 'days' | 'claims' | 'incomes'>,
+  books: Pick<Books, 'days' | 'claims' | 'incomes' | 'unpaidGas'>,
   range: DayRange = {},
 ): AsyncGenerator<AccountsRow> {
   const charges = singly(books.days(range))
   const claims = singly(books.claims(range))
   const incomes = books.incomes(range)
+  const unpaid = books.unpaidGas(range)
   let charge = await charges.next()
   let claim = await claims.next()
   let income = await incomes.next()
-  while (!charge.done || !claim.done || !income.done) {
+  let gas = await unpaid.next()
+  while (!charge.done || !claim.done || !income.done || !gas.done) {
     const days = [
       ...(charge.done ? [] : [charge.value.day]),
       ...(claim.done ? [] : [dayOf(claim.value.at)]),
       ...(income.done ? [] : [income.value.day]),
+      ...(gas.done ? [] : [gas.value.day]),
     ]
     const day = days.sort()[0] as string
     const channels = new Map<Hex, Sums>()
     const consumers = new Map<Hex, Sums>()
-    const sumsIn = (sums: Map<Hex, Sums>, key: Hex, consumer: Hex) => {
+    const kinds = new Map<string, Sums>()
+    const sumsIn = <key extends string>(sums: Map<key, Sums>, key: key, consumer: Hex | null) => {
       const found = sums.get(key) ?? none(consumer)
       sums.set(key, found)
       return found
@@ -86,8 +94,14 @@ export async function* accounts(
       sums.gasCost += gasCost
       sums.transactions.push(txHash)
     }
-    for (const [channelId, sums] of channels) yield toRow(day, channelId, sums)
-    for (const sums of consumers.values()) yield toRow(day, null, sums)
+    for (; !gas.done && gas.value.day <= day; gas = await unpaid.next()) {
+      const sums = sumsIn(kinds, gas.value.kind, null)
+      sums.gasCost += gas.value.gasCost
+      sums.transactions.push(gas.value.txHash)
+    }
+    for (const [channelId, sums] of channels) yield toRow({ day, channelId }, sums)
+    for (const sums of consumers.values()) yield toRow({ day }, sums)
+    for (const [kind, sums] of kinds) yield toRow({ day, kind }, sums)
   }
 }
 
@@ -97,7 +111,7 @@ export function toCsv(row: AccountsRow): string {
 }
 
 type Sums = Record<'requests' | 'charged' | 'claimed' | 'fee' | 'gasCost', bigint> & {
-  consumer: Hex
+  consumer: Hex | null
   transactions: Hex[]
 }
 
@@ -105,15 +119,18 @@ async function* singly<row>(portions: AsyncIterable<readonly row[]>): AsyncGener
   for await (const portion of portions) yield* portion
 }
 
-function none(consumer: Hex): Sums {
+function none(consumer: Hex | null): Sums {
   return { consumer, requests: 0n, charged: 0n, claimed: 0n, fee: 0n, gasCost: 0n, transactions: [] }
 }
 
-function toRow(day: string, channelId: Hex | null, sums: Sums): AccountsRow {
+function toRow(
+  { day, channelId, kind }: { day: string; channelId?: Hex; kind?: string },
+  sums: Sums,
+): AccountsRow {
   const { consumer, requests, charged, claimed, fee, gasCost, transactions } = sums
   return {
     day,
-    channelId,
+    channelId: channelId ?? null,
     consumer,
     requests: requests.toString(),
     charged: Usdc.format(charged),
@@ -121,6 +138,7 @@ function toRow(day: string, channelId: Hex | null, sums: Sums): AccountsRow {
     fee: Usdc.format(fee),
     gasCost: formatEther(gasCost),
     transactions: [...new Set(transactions)],
+    kind: kind ?? null,
   }
 }
 

@@ -12,8 +12,9 @@ const usage = `Usage:
                         [--provider <address>] [--interval 1m] [--threshold 10] [--min-payout 0.01] [--min-duration 30m]
                         [--native-price <USDC>] [--max-gas-price <gwei>] [--finality <blocks>]
                         [--once | --http [<host>:]<port>] [--schema <name>]
-      Claims what the ledger's provider has charged: from the threshold (USDC) on, and always before a channel expires. Beside
-      the provider or elsewhere; of several on one ledger, one works. SIGTERM or SIGINT stop it after the round that runs.
+      Claims what the ledger's provider has charged: from the threshold (USDC) on, and always before a channel expires; and ends
+      channels for servers that have no key. Beside the provider or elsewhere; of several on one ledger, one works. SIGTERM or
+      SIGINT stop it after the round that runs.
       Key: DRAIN_KEYSTORE, with DRAIN_KEYSTORE_PASSWORD_FILE or typed in, or DRAIN_PRIVATE_KEY.
       Nodes: --rpc, DRAIN_RPC_URL, or the file DRAIN_RPC_URL_FILE, which may change meanwhile.
       --http serves /health and /metrics, on this machine only unless a host is named. Without a token: keep it private.

@@ -5,6 +5,7 @@ import { LedgerFileError, LedgerUsageError } from '../ledger/Errors.ts'
 import type { DayRange, Ledger, LedgerIdentity } from '../ledger/Ledger.ts'
 import type { LedgerStore } from '../ledger/LedgerStore.ts'
 import { incomes } from '../settle/ChargeBook.ts'
+import { unpaidGas } from '../settle/unpaidGas.ts'
 
 /** A ledger's accounts, to be read: whatever its provider does meanwhile, nothing is changed, frozen or made. */
 export type Books = {
@@ -14,6 +15,8 @@ export type Books = {
   claims(range: DayRange): ReturnType<LedgerStore['claims']>
   /** Payments without a channel. */
   incomes(range: DayRange): ReturnType<typeof incomes>
+  /** Transactions that paid nothing. */
+  unpaidGas(range: DayRange): ReturnType<typeof unpaidGas>
   /** The same as a ledger. What would write rejects with `LedgerUsageError`. */
   ledger: Pick<Ledger, 'channels' | 'totals' | 'notebook'>
   close(): Promise<void>
@@ -42,6 +45,7 @@ export async function openBooks(source: string, options: Options = {}): Promise<
     days: read.days,
     claims: read.claims,
     incomes: (range) => incomes(ledger.notebook, range),
+    unpaidGas: (range) => unpaidGas(ledger.notebook, range),
     ledger,
     close: () => read.close(),
   }
@@ -58,7 +62,7 @@ async function sqliteSource(path: string, log: (message: string) => void): Promi
   const file = resolve(path)
   const { default: SQLite } = await import('better-sqlite3')
   const { isLedger } = await import('../ledger/sqliteFile.ts')
-  const { noTotals, sqliteRows } = await import('../ledger/sqliteRows.ts')
+  const { addTotals, noTotals, sqliteRows } = await import('../ledger/sqliteRows.ts')
   const { sqliteNotes } = await import('../ledger/sqliteNotes.ts')
   try {
     const database = new SQLite(file, { readonly: true, fileMustExist: true })
@@ -77,11 +81,7 @@ async function sqliteSource(path: string, log: (message: string) => void): Promi
       },
       async totals() {
         const totals = noTotals()
-        for (const portion of rows.totals()) {
-          for (const name of ['open', 'closing', 'closed', 'alarms'] as const) totals[name] += portion[name]
-          for (const name of ['deposit', 'authorized', 'charged', 'reserved', 'claimed'] as const)
-            totals[name] += portion[name]
-        }
+        for (const portion of rows.totals()) addTotals(totals, portion)
         return totals
       },
       days: async function* (range) {

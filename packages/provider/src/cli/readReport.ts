@@ -3,7 +3,8 @@ import { createPublicClient, type PublicClient } from 'viem'
 import type { RpcUrlInput } from '../chain/rpcUrlOf.ts'
 import { rpcTransport } from '../chain/transport.ts'
 import type { LedgerIdentity } from '../ledger/Ledger.ts'
-import { gasOf, inUsdc, parseNativePrice } from '../settle/gasCost.ts'
+import { claimCostOf, parseNativePrice } from '../settle/gasCost.ts'
+import type { ClaimCost } from '../settle/plan.ts'
 import { readStatus, type StatusReport } from '../settle/status.ts'
 import { assertIs, type Whose } from './identify.ts'
 import { openBooks } from './openBooks.ts'
@@ -42,7 +43,7 @@ export async function readReport(
     const local = BigInt(Math.floor(Date.now() / 1_000))
     return await readStatus({
       ...{ identity, ledger, client: seen ? client : undefined },
-      worth: { threshold, minPayout, cost: seen?.cost ?? 0n },
+      worth: { threshold, minPayout, cost: seen?.cost ?? { fixed: 0n, each: 0n, feeBps: 0n } },
       now: seen && seen.time > local ? seen.time : local,
     })
   } finally {
@@ -50,12 +51,12 @@ export async function readReport(
   }
 }
 
-/** The time of the head, and what a claim costs in gas (base units of USDC). @throws {DrainError} `wrong_chain` */
+/** The time of the head, and what claims cost. @throws {DrainError} `wrong_chain` */
 async function look(
   client: PublicClient,
   { chainId, contract }: LedgerIdentity,
   nativePrice: bigint,
-): Promise<{ time: bigint; cost: bigint } | undefined> {
+): Promise<{ time: bigint; cost: ClaimCost } | undefined> {
   const answers = await Promise.all([client.getChainId(), client.getBlock(), client.getGasPrice()]).catch(
     () => undefined,
   )
@@ -69,7 +70,6 @@ async function look(
   const known = Deployment.deployments.find(
     (one) => one.chainId === chainId && one.contract.toLowerCase() === contract,
   )
-  const hasBatches = !known || Deployment.has(known, 'claimBatch')
-  const gas = hasBatches ? gasOf.batched : gasOf.claim
-  return { time, cost: inUsdc(price * gas, nativePrice) }
+  const kind = known ?? { features: Deployment.currentFeatures, feeBps: 0 }
+  return { time, cost: claimCostOf(kind, price, nativePrice) }
 }

@@ -11,6 +11,7 @@ import { rpcTransport } from '../chain/transport.ts'
 import { LedgerFileError } from '../ledger/Errors.ts'
 import type { LedgerIdentity, LedgerOpener } from '../ledger/Ledger.ts'
 import { createChainCheck } from '../observe/ChainCheck.ts'
+import { createFollowing } from '../observe/Following.ts'
 import { createHealth } from '../observe/Health.ts'
 import { createLogger, type Logger } from '../observe/Log.ts'
 import { createMetrics } from '../observe/Metrics.ts'
@@ -74,13 +75,15 @@ export async function settle(options: SettleOptions): Promise<boolean> {
     maxGasPrice: options.maxGasPrice,
   })
   const { transactions, charges } = settler
+  const following = createFollowing({ ledger, chain, own: settler.following })
   const figures = createSettlementFigures({
-    ...{ ledger, transactions, charges, client, provider, minPayout, now: channels.now },
+    ...{ ledger, transactions, charges, following, client, provider, now: channels.now },
+    worth: settler.worth,
   })
   let isClosing = false
   const health = createHealth({
-    ...{ ledger, lastWrite, chain, figures },
-    settlementProblem: () => settler.problem,
+    ...{ ledger, lastWrite, chain, following, figures },
+    settlementProblem: settler.problem,
     isClosing: () => isClosing,
   })
   let server: Awaited<ReturnType<typeof serveFigures>> | undefined
@@ -110,10 +113,11 @@ export async function settle(options: SettleOptions): Promise<boolean> {
     isClosing = true
     await settler.stop()
     stop.forget()
-    return tell(settler.problem, logger)
+    return tell(await settler.problem(), logger)
   } finally {
     await server?.close()
     chain.stop()
+    following.stop()
     await ledger.close()
   }
 }

@@ -3,20 +3,28 @@ import { Usdc } from '@drain/core'
 import { formatEther } from 'viem'
 import type { StatusReport } from '../settle/status.ts'
 
-/** Whether somebody has to look: there are alarms, or money may be lost. */
-export function needsAttention({ alarms, atRisk }: StatusReport): boolean {
-  return alarms.length > 0 || atRisk > 0n
+/** Seconds that blocks may wait to be read: a worker takes some, also while another one takes over. */
+const unreadForAtMost = 120n
+
+/** Whether somebody has to look: there are alarms, money may be lost, or nobody follows the chain. */
+export function needsAttention(report: StatusReport): boolean {
+  return report.alarms.length > 0 || report.atRisk > 0n || isNotFollowed(report)
+}
+
+function isNotFollowed({ cursor }: StatusReport): boolean {
+  return (cursor?.unreadFor ?? 0n) > unreadForAtMost
 }
 
 /** As JSON: USDC and the chain's coin as decimal strings, times as ISO dates. */
 export function toJson(report: StatusReport) {
   const { provider, chainId, contract, channels, transactions, next, alarms, cursor } = report
-  const { earned, claimed, unclaimed, claiming, atRisk, dust, charges, gasSpent, gasBalance } = report
+  const { earned, claimed, unclaimed, unused, claiming, atRisk, dust, charges, gasSpent, gasBalance } = report
   return {
     ...{ provider, chainId, contract, channels, currency: 'USDC' },
     earned: Usdc.format(earned),
     claimed: Usdc.format(claimed),
     unclaimed: Usdc.format(unclaimed),
+    unused: Usdc.format(unused),
     claiming: Usdc.format(claiming),
     atRisk: Usdc.format(atRisk),
     dust: Usdc.format(dust),
@@ -41,33 +49,43 @@ export function toJson(report: StatusReport) {
       ...{ channelId, ...(charge && { charge }), code, message, at: new Date(at).toISOString() },
     })),
     clearedAlarms: report.clearedAlarms,
-    cursor: cursor ? { block: cursor.block.toString(), behind: cursor.behind?.toString() ?? null } : null,
+    cursor: cursor
+      ? {
+          block: cursor.block.toString(),
+          behind: cursor.behind?.toString() ?? null,
+          unreadFor: cursor.unreadFor?.toString() ?? null,
+        }
+      : null,
   }
 }
 
 /** As lines, the most urgent last, where a terminal shows it. */
 export function toText(report: StatusReport): string {
   const { provider, chainId, contract, channels, transactions, next, alarms, cursor } = report
-  const { earned, claimed, unclaimed, claiming, atRisk, dust, charges, gasSpent, gasBalance } = report
+  const { earned, claimed, unclaimed, unused, claiming, atRisk, dust, charges, gasSpent, gasBalance } = report
   const parts = [
     claiming > 0n && `${Usdc.format(claiming)} in transactions under way`,
     atRisk > 0n && `${Usdc.format(atRisk)} AT RISK`,
     dust > 0n && `${Usdc.format(dust)} dust, not worth its gas`,
   ].filter((part) => part !== false)
   const behind = cursor?.behind === undefined ? '' : `, ${cursor.behind} behind the head`
+  const lost = isNotFollowed(report) ? `: NOT FOLLOWED, unread for ${cursor?.unreadFor} s` : ''
   const facts: [string, string][] = [
     ['provider', `${provider} on chain ${chainId}`],
     ['contract', contract],
     ['channels', `${channels.open} open, ${channels.closing} closing, ${channels.closed} closed`],
     ['earned', `${Usdc.format(earned)} USDC`],
-    ['claimed', `${Usdc.format(claimed)} USDC`],
+    [
+      'claimed',
+      `${Usdc.format(claimed)} USDC${unused > 0n ? ` (${Usdc.format(unused)} more than charged: unused credit)` : ''}`,
+    ],
     ['unclaimed', `${Usdc.format(unclaimed)} USDC${parts.length > 0 ? ` (${parts.join('; ')})` : ''}`],
     ...chargesLine(charges),
     [
       'gas',
       `${formatEther(gasSpent)} spent${gasBalance === undefined ? '' : `, ${formatEther(gasBalance)} left`}`,
     ],
-    ['chain', cursor ? `followed up to block ${cursor.block}${behind}` : 'not followed yet'],
+    ['chain', cursor ? `followed up to block ${cursor.block}${behind}${lost}` : 'not followed yet'],
   ]
   return [
     ...facts.map(([name, value]) => `${name.padEnd(9)}  ${value}`),

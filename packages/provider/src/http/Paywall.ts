@@ -9,6 +9,7 @@ import { rpcTransport } from '../chain/transport.ts'
 import type { Ledger } from '../ledger/Ledger.ts'
 import { startPruning } from '../ledger/startPruning.ts'
 import { createChainCheck } from '../observe/ChainCheck.ts'
+import { createFollowing } from '../observe/Following.ts'
 import { createHealth, type Health } from '../observe/Health.ts'
 import { createLogger, type Logger } from '../observe/Log.ts'
 import { createMetrics, type Metrics } from '../observe/Metrics.ts'
@@ -20,6 +21,7 @@ import { finalityOf } from '../settle/finality.ts'
 import { planRounds } from '../settle/rounds.ts'
 import type { Settlement } from '../settle/Settlement.ts'
 import { createSettler, type Settler } from '../settle/Settler.ts'
+import { addressOf, keyElsewhere } from '../settle/withoutKey.ts'
 import { defaultStreamSettings } from '../stream/StreamSettings.ts'
 import { createWaitingLines, type WaitingLines } from '../stream/WaitingLines.ts'
 import { createSignerRecovery } from '../verify/SignerRecovery.ts'
@@ -27,7 +29,7 @@ import * as Terms from '../verify/Terms.ts'
 import { type Admission, createAdmission, type Found } from './admission.ts'
 import { type Begin, createBegin } from './beginning.ts'
 import { type Asker, type ChannelRequests, createChannelRequests } from './channelRequests.ts'
-import { type CloseResult, createChannelCloser } from './closing.ts'
+import { type CloseResult, createChannelCloser, drainMs } from './closing.ts'
 import { createEndpoints } from './endpoints.ts'
 import { tellFailure } from './failures.ts'
 import { createOpenRelay, type OpenRelay } from './openRelay.ts'
@@ -119,12 +121,15 @@ export type Paywall = {
  * const response = await paywall.handle(request, Usdc.parse('0.001'), () => new Response('paid'))
  * ```
  * @throws {UnknownDeploymentError | LedgerFileError | InvalidAmountError | InvalidDurationError}
+ * @throws {DrainError} `account_invalid`, `key_elsewhere`: what is turned on takes a key, and `account` is an address.
  */
 export function createPaywall(config: PaywallConfig): Paywall {
-  const { account, chainId, clock } = config
+  const { chainId, clock } = config
+  const account = typeof config.account === 'string' ? undefined : config.account
+  const provider = addressOf(config.account)
+  if (!account) assertNeedsNoKey(config)
   const { contractAddress: contract, usdcAddress: token } = config
   const deployment = config.deployment ?? Deployment.find({ chainId, contract, token })
-  const provider = account.address
   const domainSeparator = Domain.separator(deployment)
   const secp256k1 = selectSecp256k1(config.secp256k1)
   const verification = { provider, deployment, domainSeparator: hexToBytes(domainSeparator), secp256k1 }
@@ -143,7 +148,11 @@ export function createPaywall(config: PaywallConfig): Paywall {
   })
   const limits = createRateLimits(config.limits)
   const minPayout = Usdc.parse(config.minPayout ?? '0.01')
-  const plan = config.settle === false ? undefined : planRounds(config.settle ?? {}, terms, chainId)
+  const { settle = {}, nativePrice = config.relay?.nativePrice } = config
+  const plan =
+    settle === false
+      ? undefined
+      : planRounds({ ...settle, nativePrice: settle.nativePrice ?? nativePrice }, terms, chainId)
   // Last, so that no file stays open when something else is wrong.
   const store = config.ledger({ chainId, contract: deployment.contract, provider })
   const metrics = createMetrics({
@@ -160,15 +169,19 @@ export function createPaywall(config: PaywallConfig): Paywall {
   const lines = createWaitingLines()
   const finality = config.finality ?? finalityOf(chainId).depth
   const settler = createSettler({
-    ...{ account, client, deployment, ledger, channels, plan, minPayout, metrics, logger, clock },
+    ...{ client, deployment, ledger, channels, plan, minPayout, metrics, logger, clock },
+    account: account ?? provider,
+    patienceMs: drainMs,
     finality,
     maxGasPrice: config.maxGasPrice,
-    nativePrice: config.relay?.nativePrice,
+    nativePrice,
     running: running.on,
   })
   const { settlement, transactions, charges, drain } = settler
+  const following = createFollowing({ ledger, chain: chainCheck, own: settler.following, clock })
   const figures = createSettlementFigures({
-    ...{ ledger, transactions, charges, client, provider, minPayout, now: channels.now },
+    ...{ ledger, transactions, charges, following, client, provider, now: channels.now },
+    worth: settler.worth,
   })
   const closeChannel = createChannelCloser({ drain, settlement })
 
@@ -197,6 +210,7 @@ export function createPaywall(config: PaywallConfig): Paywall {
 
   const relay =
     config.relay &&
+    account &&
     createOpenRelay(config.relay, {
       ...{
         address: provider,
@@ -259,6 +273,7 @@ export function createPaywall(config: PaywallConfig): Paywall {
       await Promise.all([settler.stop(), pruning.stop()])
       running.stop()
       chainCheck.stop()
+      following.stop()
       await Promise.all([signers.close(), ledger.close()])
     },
   })
@@ -268,7 +283,8 @@ export function createPaywall(config: PaywallConfig): Paywall {
       lastWrite,
       figures,
       chain: chainCheck,
-      settlementProblem: () => settler.problem,
+      following,
+      settlementProblem: settler.problem,
     },
     isClosing: () => shutdown.isClosing,
   })
@@ -324,4 +340,12 @@ export function createPaywall(config: PaywallConfig): Paywall {
   }
   const endpoints = createEndpoints(paywall, requests, schemes)
   return paywall
+}
+
+/** What sends transactions can't be turned on where there is no key. Schemes say so themselves. */
+function assertNeedsNoKey({ settle, relay }: PaywallConfig): void {
+  if (settle !== false)
+    throw keyElsewhere('Settling', 'Pass settle: false, and run `drain-provider settle` where the key is.')
+  if (relay)
+    throw keyElsewhere('Opening channels for consumers', 'Leave relay out, or pass the account with its key.')
 }

@@ -1,6 +1,6 @@
 import type { Deployment, Pricing } from '@drain/core'
 import type { Secp256k1Name } from '@drain/keys'
-import type { Hex, LocalAccount } from 'viem'
+import type { Address, Hex, LocalAccount } from 'viem'
 import type { Confirmations } from '../chain/ChannelReader.ts'
 import type { RpcUrlInput } from '../chain/rpcUrlOf.ts'
 import type { LedgerOpener } from '../ledger/Ledger.ts'
@@ -19,8 +19,11 @@ export type PaywallConfig = {
   /**
    * The provider's account: channels pay it, it signs closes and sends settlements. From a keystore or the environment with
    * `loadKey()`; or a viem account of your own that signs elsewhere, such as in a KMS.
+   *
+   * Or only its address, with `settle: false`: then whoever settles on the same ledger signs closes too, such as
+   * `drain-provider settle` on another machine, and this process can't send anything.
    */
-  account: LocalAccount
+  account: LocalAccount | Address
   chainId: number
   /**
    * A node of the chain, or several: the others are asked while the first fails. A function is asked again every few seconds, so
@@ -55,10 +58,15 @@ export type PaywallConfig = {
   /** A payout below this (USDC) is not worth a transaction; the consumer closes instead. Default 0.01. */
   minPayout?: string | undefined
   /**
-   * Claims and settles by itself, so that what was charged is not lost at a channel's expiry. `false`: this process doesn't,
-   * another one on the same ledger must.
+   * Claims and settles by itself, so that what was charged is not lost at a channel's expiry, and ends the channels of servers on the
+   * same ledger that have no key. `false`: this process doesn't, another one on the same ledger must.
    */
   settle?: RoundsInput | false | undefined
+  /**
+   * What the chain's own coin costs, in USDC, to tell what gas costs: for ends of channels, which are settled with `settle: false` too,
+   * and for rounds that name none of their own. Default: that of `relay`, else a high price.
+   */
+  nativePrice?: string | undefined
   /**
    * Wei per gas that claims and closes may pay: while gas costs more, they wait. Only for channels that are about to end it may be
    * more, up to half of what would be lost. Default 500 gwei. What is relayed has a limit of its own.

@@ -126,7 +126,8 @@ export type SchemeContext = {
   readonly provider: Address
   readonly terms: Terms
   readonly domainSeparator: Hex
-  readonly account: LocalAccount
+  /** The provider's account, to send with; none in a process that serves without the key. */
+  readonly account: LocalAccount | undefined
   readonly client: PublicClient
   readonly ledger: Ledger
   readonly transactions: Transactions

@@ -1,5 +1,6 @@
 /** Administration: exists only when the operator sets a token. */
 import { Usdc } from '@drain/core'
+import { defaultThreshold } from '../settle/rounds.ts'
 import type { Paywall } from './Paywall.ts'
 
 /** A bearer token, or a function that says which one counts now. Without one, or with an empty one, there are no admin routes. */
@@ -10,7 +11,9 @@ export function createAdminRoutes(
   paywall: Paywall,
   adminToken: AdminToken,
 ): (request: Request, pathname: string) => Promise<Response | undefined> {
-  const { ledger, settlement, provider, deployment, metrics } = paywall
+  const { ledger, settlement, provider, deployment, metrics, config } = paywall
+  const { settle } = config
+  const threshold = Usdc.parse((settle === false ? undefined : settle?.threshold) ?? defaultThreshold)
 
   /** What counts at this moment; none when it can't be told. */
   function tokenOf(): string | undefined {
@@ -34,8 +37,14 @@ export function createAdminRoutes(
   const noStore = { headers: { 'Cache-Control': 'no-store' } }
 
   async function claim(request: Request): Promise<Response> {
+    if (typeof paywall.config.account === 'string') {
+      const message =
+        'This server has no key to claim with. Where the key is, `drain-provider settle` claims by itself; give it a lower --threshold.'
+      const error = { message, type: 'invalid_request_error', code: 'key_elsewhere' }
+      return Response.json({ error }, { ...noStore, status: 501 })
+    }
     const force = new URL(request.url).searchParams.get('force') === 'true'
-    const { claimed, pending, failed, waiting } = await settlement.claimAll(force ? 1n : Usdc.parse('10'))
+    const { claimed, pending, failed, waiting } = await settlement.claimAll(force ? 1n : threshold)
     const transactions = claimed.map(({ channelId, amount, txHash }) => ({
       channelId,
       amount: Usdc.format(amount),
@@ -45,8 +54,9 @@ export function createAdminRoutes(
   }
 
   async function stats(): Promise<Response> {
-    const { deposit, authorized, charged, reserved, claimed, ...counts } = await ledger.totals()
-    const amounts = { deposit, authorized, charged, reserved, claimed, unclaimed: charged - claimed }
+    const { deposit, authorized, charged, reserved, claimed, unused, ...counts } = await ledger.totals()
+    const unclaimed = charged - claimed + unused
+    const amounts = { deposit, authorized, charged, reserved, claimed, unused, unclaimed }
     const readable = Object.fromEntries(
       Object.entries(amounts).map(([name, amount]) => [name, Usdc.format(amount)]),
     )

@@ -290,12 +290,19 @@ export function createBegin(options: {
 }
 
 function refused(answer: Response | PlainAnswer): Beginning {
-  if (answer instanceof Response) return { ok: false, response: answer }
-  return {
-    ok: false,
-    plain: answer,
-    get response() {
-      return toResponse(answer)
-    },
+  return answer instanceof Response ? { ok: false, response: answer } : new PlainRefusal(answer)
+}
+
+/** A class for its getter: V8 keeps an object with a getter of its own until the next full collection, and all that it holds. */
+class PlainRefusal {
+  readonly ok = false
+  readonly plain: PlainAnswer
+
+  constructor(plain: PlainAnswer) {
+    this.plain = plain
+  }
+
+  get response(): Response {
+    return toResponse(this.plain)
   }
 }

@@ -9,7 +9,7 @@ import {
 } from '@drain/core'
 import type { Hex } from 'viem'
 import type { ChannelState, Ledger } from '../ledger/Ledger.ts'
-import type { Closing } from '../settle/Settlement.ts'
+import type { Closing } from '../settle/Closings.ts'
 import type { WaitingLines } from '../stream/WaitingLines.ts'
 import type { KnownChannel } from '../verify/verifyVoucher.ts'
 import type { Admission, Found } from './admission.ts'

@@ -1,15 +1,19 @@
 /** How a channel ends on request: it is frozen, what runs on it comes to its end, and it is settled. */
-import type { Channel, Rejection } from '@drain/core'
+import { type Channel, DrainError, type Rejection } from '@drain/core'
 import type { Hex } from 'viem'
 import type { ChannelFacts } from '../ledger/Ledger.ts'
+import type { Closing } from '../settle/Closings.ts'
 import type { Drain } from '../settle/drain.ts'
-import type { Closing, Settlement } from '../settle/Settlement.ts'
+import type { Settlement } from '../settle/Settlement.ts'
 
 /** How a channel was closed, or why it isn't yet. */
 export type CloseResult = Closing | { rejection: Rejection.Rejection }
 
-/** How long a close request waits for the requests that run on its channel. */
-const drainMs = 20_000
+/**
+ * How long a close request waits for the requests that run on its channel; and after that, in a process without the key, for whoever
+ * has it.
+ */
+export const drainMs = 20_000
 
 /** Drains a channel and settles it. Concurrent calls share one attempt. */
 export function createChannelCloser(options: {
@@ -20,9 +24,14 @@ export function createChannelCloser(options: {
   const attempts = new Map<Hex, Promise<CloseResult>>()
 
   async function drainAndSettle(channel: ChannelFacts): Promise<CloseResult> {
-    if (await drain(channel, drainMs)) return settlement.close(channel.channelId)
-    const message = 'The channel is frozen, but requests still run on it. Ask again in a moment.'
-    return { rejection: { code: 'unavailable', message } }
+    if (!(await drain(channel, drainMs)))
+      return later('The channel is frozen, but requests still run on it. Ask again in a moment.')
+    try {
+      return await settlement.close(channel.channelId)
+    } catch (error) {
+      if (!(error instanceof DrainError) || error.code !== 'settler_away') throw error
+      return later('The channel is frozen, and its end waits to be signed elsewhere. Ask again in a moment.')
+    }
   }
 
   return (channel) => {
@@ -35,3 +44,5 @@ export function createChannelCloser(options: {
     return attempt
   }
 }
+
+const later = (message: string): CloseResult => ({ rejection: { code: 'unavailable', message } })

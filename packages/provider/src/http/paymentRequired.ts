@@ -63,24 +63,26 @@ export function createPaymentRequired(offerAt: (origin: string) => Wire.Offer, s
   }
 }
 
-function bodyOf(message: string): string {
-  return JSON.stringify({ error: { message, type: 'payment_required', code: 'voucher_required' } })
-}
+const bodyOf = rememberingLast((message) =>
+  JSON.stringify({ error: { message, type: 'payment_required', code: 'voucher_required' } }),
+)
 
-let problem = { message: '', body: '' }
-
-/** The same, for readers of problem details (RFC 9457) as well. Nearly all of them say one thing. */
-function problemOf(message: string): string {
-  if (problem.message !== message) problem = { message, body: writeProblem(message) }
-  return problem.body
-}
-
-function writeProblem(message: string): string {
-  return JSON.stringify({
+/** The same, for readers of problem details (RFC 9457) as well. */
+const problemOf = rememberingLast((message) =>
+  JSON.stringify({
     type: 'https://paymentauth.org/problems/payment-required',
     title: 'Payment Required',
     status: 402,
     detail: message,
     error: { message, type: 'payment_required', code: 'voucher_required' },
-  })
+  }),
+)
+
+/** Writes bodies of messages, of which nearly all are one. */
+function rememberingLast(write: (message: string) => string): (message: string) => string {
+  let last = { message: '', body: write('') }
+  return (message) => {
+    if (last.message !== message) last = { message, body: write(message) }
+    return last.body
+  }
 }

@@ -56,10 +56,12 @@ export function createSchemes(
   }
 
   function challengesOf(offering: readonly Scheme[], ask: Ask): string | undefined {
-    const [first, ...others] = offering
-      .map((scheme) => scheme.offer(ask))
-      .filter((challenge) => challenge !== undefined)
-    return others.length > 0 ? [first, ...others].join(', ') : first
+    let all: string | undefined
+    for (const scheme of offering) {
+      const challenge = scheme.offer(ask)
+      if (challenge !== undefined) all = all === undefined ? challenge : `${all}, ${challenge}`
+    }
+    return all
   }
 
   return {

@@ -264,5 +264,6 @@ export type ChannelFilter = {
   due?: { unclaimed: bigint; expiry: bigint } | undefined
 }
 
+/** `unused`: what was claimed above what was charged, where only whole signed amounts can be claimed: the consumers' credit. */
 export type LedgerTotals = Record<ChannelStatus | 'alarms', number> &
-  Record<'deposit' | 'authorized' | 'charged' | 'reserved' | 'claimed', bigint>
+  Record<'deposit' | 'authorized' | 'charged' | 'reserved' | 'claimed' | 'unused', bigint>

@@ -84,13 +84,14 @@ function memoryStore(now: () => number): LedgerStore {
       assertOpen()
       const totals: LedgerTotals = {
         ...{ open: 0, closing: 0, closed: 0, alarms: 0 },
-        ...{ deposit: 0n, authorized: 0n, charged: 0n, reserved: 0n, claimed: 0n },
+        ...{ deposit: 0n, authorized: 0n, charged: 0n, reserved: 0n, claimed: 0n, unused: 0n },
       }
       for (const account of accounts()) {
         totals[account.status] += 1
         totals.alarms += Number(account.alarm)
         for (const sum of ['deposit', 'authorized', 'charged', 'reserved', 'claimed'] as const)
           totals[sum] += account[sum]
+        if (account.claimed > account.charged) totals.unused += account.claimed - account.charged
       }
       return totals
     },

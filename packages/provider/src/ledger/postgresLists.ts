@@ -33,7 +33,8 @@ export function postgresLists(
         text: `
           SELECT ${count("status = 'open'")} AS open, ${count("status = 'closing'")} AS closing,
             ${count("status = 'closed'")} AS closed, ${count('alarm')} AS alarms,
-            ${sums.map((name) => `coalesce(sum(${name}), 0) AS ${name}`)} FROM ${tables.channels}`,
+            ${sums.map((name) => `coalesce(sum(${name}), 0) AS ${name}`)},
+            coalesce(sum(greatest(claimed - charged, 0)), 0) AS unused FROM ${tables.channels}`,
         timeoutMs: longMs,
       })
       await session.query({ text: 'COMMIT' })
@@ -50,6 +51,7 @@ export function postgresLists(
       charged: BigInt(row.charged),
       reserved: BigInt(row.reserved),
       claimed: BigInt(row.claimed),
+      unused: BigInt(row.unused),
     }
   }
 

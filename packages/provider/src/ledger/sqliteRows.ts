@@ -156,7 +156,7 @@ export function sqliteRows(database: Database, { provider }: Pick<LedgerIdentity
     .raw()
   const selectSums = database.prepare<[bigint, bigint], Sums>(`
     SELECT status, count(*) AS count, sum(alarm) AS alarms,
-      ${summed.map((name) => `sum(${name} >> 32) AS ${name}_high, sum(${name} & 4294967295) AS ${name}_low`)}
+      ${summed.map((name) => `sum(${summandOf(name)} >> 32) AS ${name}_high, sum(${summandOf(name)} & 4294967295) AS ${name}_low`)}
     FROM channels WHERE number > ? AND number <= ? GROUP BY status
   `)
 
@@ -379,11 +379,19 @@ export function sqliteRows(database: Database, { provider }: Pick<LedgerIdentity
 export function noTotals(): LedgerTotals {
   return {
     ...{ open: 0, closing: 0, closed: 0, alarms: 0 },
-    ...{ deposit: 0n, authorized: 0n, charged: 0n, reserved: 0n, claimed: 0n },
+    ...{ deposit: 0n, authorized: 0n, charged: 0n, reserved: 0n, claimed: 0n, unused: 0n },
   }
 }
 
-const summed = ['deposit', 'authorized', 'charged', 'reserved', 'claimed'] as const
+/** Adds the totals of a portion to those of the others. */
+export function addTotals(totals: LedgerTotals, portion: LedgerTotals): void {
+  for (const name of ['open', 'closing', 'closed', 'alarms'] as const) totals[name] += portion[name]
+  for (const name of summed) totals[name] += portion[name]
+}
+
+const summed = ['deposit', 'authorized', 'charged', 'reserved', 'claimed', 'unused'] as const
+
+const summandOf = (name: (typeof summed)[number]) => (name === 'unused' ? 'max(claimed - charged, 0)' : name)
 
 type Sums = { status: ChannelStatus; count: bigint; alarms: bigint } & Record<
   `${(typeof summed)[number]}_${'high' | 'low'}`,

@@ -8,7 +8,7 @@ import { RecentMap } from './RecentMap.ts'
 import type { sqliteLedger } from './sqlite.ts'
 import { openSqliteFile } from './sqliteFile.ts'
 import { sqliteNotes } from './sqliteNotes.ts'
-import { noTotals, type Row, sqliteRows } from './sqliteRows.ts'
+import { addTotals, noTotals, type Row, sqliteRows } from './sqliteRows.ts'
 
 type Options = sqliteLedger.Options & { now: () => number; log: (message: string) => void }
 
@@ -118,11 +118,7 @@ export function sqliteStore(path: string, identity: LedgerIdentity, options: Opt
 
     async totals() {
       const totals = noTotals()
-      for await (const portion of inTurns(rows.totals())) {
-        for (const name of ['open', 'closing', 'closed', 'alarms'] as const) totals[name] += portion[name]
-        for (const name of ['deposit', 'authorized', 'charged', 'reserved', 'claimed'] as const)
-          totals[name] += portion[name]
-      }
+      for await (const portion of inTurns(rows.totals())) addTotals(totals, portion)
       return totals
     },
 

@@ -19,6 +19,8 @@ export type ChainCheck = {
   identified(): Promise<void>
   /** What is wrong by the latest check, which is never much older than a minute. */
   problem(): Promise<ChainProblem | undefined>
+  /** The newest block by the latest check, in the same way; `undefined` while no node says. */
+  head(): Promise<bigint | undefined>
   /** Checks at an interval, from the first call on. */
   watch(): void
   stop(): void
@@ -43,6 +45,7 @@ export function createChainCheck(options: {
   let misconfigured: DrainError | undefined
   let succeededAt = Number.NEGATIVE_INFINITY
   let isStuck = false
+  let headNumber: bigint | undefined
   let timer: ReturnType<typeof setInterval> | undefined
 
   async function identify(): Promise<void> {
@@ -72,6 +75,7 @@ export function createChainCheck(options: {
       // Every time: behind one address there may be another node tomorrow.
       const [head] = await Promise.all([client.getBlock({ blockTag: 'latest' }), identify()])
       succeededAt = performance.now()
+      headNumber = misconfigured ? undefined : head.number
       isStuck = makesBlocks && BigInt(Math.floor(Date.now() / 1_000)) - head.timestamp > stuckAfter
     } catch (error) {
       throw new ChainUnavailableError(error)
@@ -86,24 +90,31 @@ export function createChainCheck(options: {
     return running
   }
 
+  /** Whether a check has succeeded lately; checks if not. */
+  async function lately(): Promise<boolean> {
+    const isLate = () => performance.now() - succeededAt > patienceMs
+    if (!isLate()) return true
+    let impatience: ReturnType<typeof setTimeout> | undefined
+    const waited = new Promise((resolve) => {
+      impatience = setTimeout(resolve, answerMs)
+    })
+    await Promise.race([check().catch(() => {}), waited])
+    clearTimeout(impatience)
+    return !isLate()
+  }
+
   return {
     check,
     async identified() {
       if (!isIdentified) await check()
     },
     async problem() {
-      if (performance.now() - succeededAt > patienceMs) {
-        let impatience: ReturnType<typeof setTimeout> | undefined
-        const waited = new Promise((resolve) => {
-          impatience = setTimeout(resolve, answerMs)
-        })
-        await Promise.race([check().catch(() => {}), waited])
-        clearTimeout(impatience)
-      }
+      const isKnown = await lately()
       if (misconfigured) return misconfigured.code as ChainProblem
-      if (performance.now() - succeededAt > patienceMs) return 'chain_unreachable'
+      if (!isKnown) return 'chain_unreachable'
       return isStuck ? 'chain_stuck' : undefined
     },
+    head: async () => ((await lately()) ? headNumber : undefined),
     watch() {
       if (timer) return
       timer = setInterval(() => void check().catch(() => {}), intervalMs)

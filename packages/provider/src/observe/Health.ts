@@ -1,7 +1,9 @@
 /** Whether a provider can do its work: store, chain, claims. */
 import { Channel } from '@drain/core'
 import type { Ledger } from '../ledger/Ledger.ts'
+import type { Settler } from '../settle/Settler.ts'
 import type { ChainCheck, ChainProblem } from './ChainCheck.ts'
+import type { Following } from './Following.ts'
 import type { LastWrite } from './observeLedger.ts'
 import { remembered } from './remembered.ts'
 import type { SettlementFigures } from './settlementFigures.ts'
@@ -15,7 +17,9 @@ export type HealthReason =
   | 'store_unreadable'
   /** The ledger's latest write failed, less than half a minute ago. */
   | 'store_unwritable'
-  /** The latest claim failed; another is tried with the next round. */
+  /** For over a minute nobody has got on with reading the chain's events: claims, closes and reorganisations go unseen. */
+  | 'not_followed'
+  /** The latest claim of some channel failed, and it still owes what was to be claimed. Another is tried. */
   | 'claims_failing'
   /** Gas costs more than may be paid for it, so transactions wait. */
   | 'gas_price'
@@ -50,11 +54,12 @@ export function createHealth(provider: {
   lastWrite: () => LastWrite | undefined
   chain: Pick<ChainCheck, 'problem' | 'watch'>
   /** What keeps claims from being paid. */
-  settlementProblem: () => 'claims_failing' | 'gas_price' | 'no_gas' | 'stuck' | 'no_receipt' | undefined
+  settlementProblem: Settler['problem']
+  following: Pick<Following, 'isLost' | 'watch'>
   isClosing: () => boolean
-  figures: Pick<SettlementFigures, 'atRisk' | 'alarms'>
+  figures: Pick<SettlementFigures, 'outlook' | 'alarms'>
 }): Health {
-  const { ledger, lastWrite, chain, settlementProblem, isClosing, figures } = provider
+  const { ledger, lastWrite, chain, settlementProblem, following, isClosing, figures } = provider
 
   const canRead = remembered(readForMs, async () => {
     try {
@@ -74,18 +79,22 @@ export function createHealth(provider: {
   return {
     async report() {
       chain.watch()
+      following.watch()
       if (isClosing()) return { status: 'unavailable', reasons: ['closing'] }
-      const [store, node, atRisk, alarms] = await Promise.all([
+      const [store, node, isLost, problem, outlook, alarms] = await Promise.all([
         storeProblem(),
         chain.problem(),
-        figures.atRisk(),
+        following.isLost(),
+        settlementProblem(),
+        figures.outlook(),
         figures.alarms(),
       ])
       const severe = [store, node].filter((reason) => reason !== undefined)
       const others: HealthReason[] = []
-      const problem = settlementProblem()
+      // Of a node that is away, or another one, that is told already.
+      if (isLost && !node) others.push('not_followed')
       if (problem) others.push(problem)
-      if (atRisk) others.push('claims_overdue')
+      if (outlook && outlook.atRisk > 0n) others.push('claims_overdue')
       if (alarms && alarms.size > 0) others.push('alarms')
       const status = severe.length > 0 ? 'unavailable' : others.length > 0 ? 'degraded' : 'ok'
       return { status, reasons: [...severe, ...others] }

@@ -9,7 +9,8 @@ import type { LedgerTotals } from '../ledger/Ledger.ts'
 import { buildVersion } from './buildVersion.ts'
 import { createDurations } from './Durations.ts'
 import { remembered } from './remembered.ts'
-import { registerSettlement, type SettlementFigures } from './settlementFigures.ts'
+import type { SettlementFigures } from './settlementFigures.ts'
+import { registerSettlement } from './settlementGauges.ts'
 
 /** How a paid request began: admitted, or the code it was refused with. */
 export type RequestOutcome = string
@@ -126,13 +127,13 @@ export function createMetrics(source: {
   })
   const claims = new Counter({
     name: 'drain_claims_total',
-    help: 'Claims and settlements, by outcome.',
+    help: 'Claims, and ends of channels that claim, by what this process has booked as their outcome.',
     labelNames: ['outcome'],
     registers,
   })
   const claimed = new Counter({
     name: 'drain_claimed_base_units_total',
-    help: 'Paid out by claims of this process, in base units of USDC.',
+    help: 'Paid out by claims and ends of channels that this process has booked, in base units of USDC.',
     registers,
   })
   const relays = new Counter({
@@ -165,15 +166,6 @@ export function createMetrics(source: {
     },
   })
   new Gauge({
-    name: 'drain_unclaimed_base_units',
-    help: 'Charged and not claimed yet, in base units of USDC.',
-    registers,
-    async collect() {
-      const totals = await latest()
-      this.set(totals ? Number(totals.charged - totals.claimed) : Number.NaN)
-    },
-  })
-  new Gauge({
     name: 'drain_build_info',
     help: 'Always 1; what runs is in the labels.',
     labelNames: ['version', 'secp256k1', 'chain_id'],
@@ -184,7 +176,7 @@ export function createMetrics(source: {
     },
   })
 
-  registerSettlement(registers, source.settlement)
+  registerSettlement(registers, { figures: source.settlement, totals: latest })
 
   for (const outcome of ['paid', 'nothing', 'failed']) claims.inc({ outcome }, 0)
   for (const outcome of ['settled', 'released', 'pending', 'failed']) charges.inc({ outcome }, 0)

@@ -1,35 +1,53 @@
-import { Usdc } from '@drain/core'
+import { type Deployment, DrainError, Usdc } from '@drain/core'
+import type { Hex, TransactionReceipt } from 'viem'
+import type { Ledger } from '../ledger/Ledger.ts'
+import type { Entry } from '../settle/Journal.ts'
+import { hasClosed, paidBy } from '../settle/receipts.ts'
 import type { Claimed, Claims, Settlement } from '../settle/Settlement.ts'
+import { createFailingClaims } from './failingClaims.ts'
 import type { Logger } from './Log.ts'
 import type { Metrics } from './Metrics.ts'
+
+export type ObservedSettlement = {
+  settlement: Settlement
+  /** Takes what became of a transaction that this process has booked: there it is counted, whoever has sent it or waits for it. */
+  settled(entry: Entry, receipt: TransactionReceipt | undefined): void
+  /** Whether some channel's latest claim failed, and the ledger still shows that it owes what was not claimed. Never throws. */
+  isFailing(): Promise<boolean>
+}
 
 /** A settlement that counts and tells what its claims and closes came to. */
 export function observeSettlement(
   settlement: Settlement,
-  metrics: Pick<Metrics, 'claims'>,
-  logger: Logger,
-): { settlement: Settlement; isFailing: () => boolean } {
-  let isFailing = false
+  options: {
+    deployment: Deployment.Deployment
+    ledger: Pick<Ledger, 'get'>
+    metrics: Pick<Metrics, 'claims'>
+    logger: Logger
+  },
+): ObservedSettlement {
+  const { deployment, ledger, metrics, logger } = options
+  const failing = createFailingClaims(ledger)
 
   function paid({ channelId, amount, txHash }: Claimed): void {
-    isFailing = false
-    metrics.claims('paid', amount)
+    failing.forget(channelId)
     logger.info('claimed', { channelId, amount: Usdc.display(amount), txHash })
   }
 
-  function count({ claimed, failed }: Claims): void {
-    for (const claim of claimed) paid(claim)
-    // Also when there was nothing to claim: another process may have claimed what failed here.
-    isFailing = failed.length > 0
-    for (const { channelId, code } of failed) {
-      metrics.claims('failed')
-      logger.warn('a claim failed', { channelId, code })
-    }
+  async function failed(channelId: Hex, code: string): Promise<void> {
+    // A transaction is counted when it is booked.
+    if (code !== 'transaction_reverted') metrics.claims('failed')
+    await failing.failed(channelId)
   }
 
   async function counted(claims: Promise<Claims>): Promise<Claims> {
     const result = await claims
-    count(result)
+    for (const claim of result.claimed) paid(claim)
+    for (const channelId of result.pending) failing.forget(channelId)
+    for (const { channelId, code } of result.failed) {
+      await failed(channelId, code)
+      logger.warn('a claim failed', { channelId, code })
+    }
     return result
   }
 
@@ -42,19 +60,14 @@ export function observeSettlement(
         else metrics.claims('nothing')
         return result
       } catch (error) {
-        isFailing = true
-        metrics.claims('failed')
+        const code = error instanceof DrainError ? error.code : 'unavailable'
+        if (code === 'claim_pending') failing.forget(channelId)
+        else await failed(channelId, code)
         throw error
       }
     },
     claimMany: (states, options) => counted(settlement.claimMany(states, options)),
-    async claimAgain(channelIds) {
-      const claims = await settlement.claimAgain(channelIds)
-      // Of these alone it says nothing about the others.
-      if (claims.failed.length > 0) count(claims)
-      else for (const claim of claims.claimed) paid(claim)
-      return claims
-    },
+    claimAgain: (channelIds) => counted(settlement.claimAgain(channelIds)),
     claimAll: (threshold) => counted(settlement.claimAll(threshold)),
     async close(channelId) {
       const closing = await settlement.close(channelId)
@@ -67,5 +80,22 @@ export function observeSettlement(
       return closing
     },
   }
-  return { settlement: observed, isFailing: () => isFailing }
+
+  return {
+    settlement: observed,
+    settled({ takes }, receipt) {
+      const payments = receipt && paidBy(receipt, deployment)
+      for (const { channelId } of takes) {
+        const payment = payments?.get(channelId)
+        if (payment || (receipt && hasClosed(receipt, deployment, channelId))) {
+          failing.forget(channelId)
+          if (payment) metrics.claims('paid', payment.amount)
+        } else {
+          metrics.claims('failed')
+          void failing.failed(channelId)
+        }
+      }
+    },
+    isFailing: failing.any,
+  }
 }

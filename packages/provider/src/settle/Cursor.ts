@@ -1,5 +1,6 @@
 /** How far the contract's events were read, and what is needed to notice that the chain has changed behind that. */
 import type { Hex } from 'viem'
+import type { Notebook } from '../ledger/Notebook.ts'
 
 export type Block = { number: bigint; hash: Hex }
 
@@ -93,4 +94,13 @@ export function parse(text: string): Cursor {
     })),
     removed: note.removed.map(([channelId, at]) => ({ channelId, at: BigInt(at) })),
   }
+}
+
+/** Where a ledger's cursor is noted. */
+export const key = 'cursor'
+
+/** The last block whose events were seen, by whoever follows the chain for a ledger. `undefined`: nobody has yet. */
+export async function followedTo(notebook: Pick<Notebook, 'read'>): Promise<bigint | undefined> {
+  for await (const note of notebook.read(key)) if (note.key === key) return parse(note.text).seen.number
+  return undefined
 }

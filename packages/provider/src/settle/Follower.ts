@@ -35,11 +35,15 @@ export type Follower = {
    * @throws {ChainUnavailableError} Try again later; what was read until then is kept.
    */
   poll(): Promise<Head>
+  /**
+   * When a round last read up to a head that it believed, or at least got on; before the first, when this was made. Milliseconds of
+   * the local clock.
+   */
+  readonly followedAt: number
   /** Lets a round that runs end at its next step, and starts no other. */
   stop(): Promise<void>
 }
 
-const cursorKey = 'cursor'
 /** Windows of one round: who waits for it has claims to make, which expire. */
 const mostWindows = 64
 /** Blocks that are looked back at in a ledger that has channels and no cursor. */
@@ -94,11 +98,12 @@ export function createFollower(options: {
   /** The newest head that was believed. */
   let best: Block | undefined
   const said = new Set<'behind' | 'future'>()
+  let followedAt = clock()
 
   // --- the cursor
 
   async function load(): Promise<Cursor.Cursor | undefined> {
-    stored = await notebook.write(cursorKey, (text) => ({ result: text }))
+    stored = await notebook.write(Cursor.key, (text) => ({ result: text }))
     return stored === undefined ? undefined : Cursor.parse(stored)
   }
 
@@ -106,11 +111,12 @@ export function createFollower(options: {
   async function save(cursor: Cursor.Cursor): Promise<Cursor.Cursor> {
     const next = Cursor.format(cursor)
     const before = stored
-    const isMine = await notebook.write(cursorKey, (text) =>
+    const isMine = await notebook.write(Cursor.key, (text) =>
       text === before ? { result: true, write: next } : { result: false },
     )
     if (!isMine) throw new OvertakenError()
     stored = next
+    followedAt = clock()
     return cursor
   }
 
@@ -230,7 +236,8 @@ export function createFollower(options: {
     if (isAtHead && !isStopped && cursor.removed.length > 0) {
       cursor = await reorganisations.followRemoved(cursor, finalNumber)
     }
-    if (isAtHead && !isStopped) await reorganisations.followDoubts(finalNumber)
+    if (isAtHead && !isStopped) await reorganisations.followDoubts(cursor, head, finalNumber)
+    followedAt = clock()
     return toHead(head, max(0n, head.number - cursor.seen.number))
   }
 
@@ -262,6 +269,9 @@ export function createFollower(options: {
         running = undefined
       })
       return running
+    },
+    get followedAt() {
+      return followedAt
     },
     async stop() {
       isStopped = true

@@ -73,8 +73,10 @@ export type Journal = {
   unsettled(): Promise<Entry[]>
   /** All that are kept, by nonce. */
   all(): AsyncGenerator<Entry>
-  /** Drops those that are settled and older than `at` (milliseconds). */
+  /** Drops those that are settled and older than `at` (milliseconds). What they cost is kept, in one sum. */
   prune(at: number): Promise<number>
+  /** Wei that all transactions have cost that are mined, those that were dropped among them. */
+  gasSpent(): Promise<bigint>
 }
 
 export const isSettled = ({ state }: Entry) => state === 'final' || state === 'replaced'
@@ -85,6 +87,14 @@ export function createJournal(notebook: Notebook, sender: Address): Journal {
   const keyOf = (nonce: number) => `${prefix}${nonce.toString().padStart(16, '0')}`
   /** The lowest nonce that may be unsettled. Only spares reading: one that is too low does no harm. */
   const settledKey = `settled/${sender.toLowerCase()}`
+
+  const prunedKey = `pruned/${sender.toLowerCase()}`
+
+  /** Nonces below which all were dropped, or are about to be, and what those cost in all (wei). */
+  async function pruned(): Promise<{ below: number; gasCost: bigint }> {
+    for await (const { key, text } of notebook.read(prunedKey)) if (key === prunedKey) return decodeJson(text)
+    return { below: 0, gasCost: 0n }
+  }
 
   async function settledBelow(): Promise<number> {
     for await (const { key, text } of notebook.read(settledKey)) if (key === settledKey) return Number(text)
@@ -149,13 +159,29 @@ export function createJournal(notebook: Notebook, sender: Address): Journal {
     all: () => from(0),
     async prune(at) {
       const end = await settledBelow()
-      let dropped = 0
-      for await (const entry of from(0)) {
-        if (entry.nonce >= end || (entry.attempts.at(-1)?.at ?? 0) >= at) break
-        await notebook.write(keyOf(entry.nonce), () => ({ result: undefined, write: null }))
-        dropped += 1
+      const before = await pruned()
+      const old: number[] = []
+      let { below, gasCost } = before
+      for await (const { nonce, attempts, mined } of from(0)) {
+        if (nonce >= end || (attempts.at(-1)?.at ?? 0) >= at) break
+        old.push(nonce)
+        if (nonce < before.below) continue // in the sum: whoever put it there has died before it was dropped
+        below = nonce + 1
+        gasCost += mined?.gasCost ?? 0n
       }
-      return dropped
+      const isMine = await notebook.write(prunedKey, (text) => {
+        const isAsRead = text === undefined ? before.below === 0 : text === encode(before)
+        return isAsRead ? { result: true, write: encode({ below, gasCost }) } : { result: false }
+      })
+      if (!isMine) return 0 // another process is at it
+      for (const nonce of old) await notebook.write(keyOf(nonce), () => ({ result: undefined, write: null }))
+      return old.length
+    },
+    async gasSpent() {
+      const { below, gasCost } = await pruned()
+      let spent = gasCost
+      for await (const { mined } of from(below)) spent += mined?.gasCost ?? 0n
+      return spent
     },
   }
 }

@@ -16,14 +16,13 @@ import {
 import { BaseError, type Hex, type LocalAccount, type TransactionReceipt } from 'viem'
 import type { ChannelReader } from '../chain/ChannelReader.ts'
 import type { ChannelFacts, ChannelState, ClaimReceipt, Ledger } from '../ledger/Ledger.ts'
+import { type Closing, type Closings, finalAmountOf } from './Closings.ts'
 import { gasOf, inUsdc, inWei } from './gasCost.ts'
 import type { Entry, Take } from './Journal.ts'
 import { bookedClaim, type Claim, chargedClaim, isExpiring, isUnderWay, owed, signedClaim } from './plan.ts'
 import { hasClosed, paidBy } from './receipts.ts'
+import { signInTime } from './signInTime.ts'
 import type { Transactions } from './Transactions.ts'
-
-/** How a channel ends: settled by the provider (`txHash`), or left to the consumer's `cooperativeClose` (`signature`). */
-export type Closing = { channelId: Hex; finalAmount: bigint; txHash?: Hex; signature: Hex }
 
 /** A claim that was paid out. Base units. */
 export type Claimed = { channelId: Hex; amount: bigint; txHash: Hex; gasUsed: bigint }
@@ -42,8 +41,9 @@ export type Claims = {
 export type Settlement = {
   /**
    * Ends a frozen channel with nothing reserved: `claimAndClose` when the contract has it and the payout is worth a
-   * transaction, and always the provider's signature for a close by the consumer. Repeats get the same answer; a
-   * transaction that failed is tried again by them.
+   * transaction, and always the provider's signature for a close by the consumer. Repeats get the same answer, from any
+   * process, also after a restart; a transaction that failed is tried again by them. Concurrent calls share an attempt.
+   * @throws {DrainError} `not_finalized`: the ledger hasn't fixed the final amount; `signer_timeout`
    */
   close(channelId: Hex): Promise<Closing>
   /**
@@ -70,12 +70,15 @@ export type Settlement = {
   claimAll(threshold: bigint): Promise<Claims>
   /** Books the outcome of a transaction that can't change any more. */
   book(entry: Entry, receipt: TransactionReceipt | undefined): Promise<void>
-  /** Whether the chain shows for good that a transaction has paid. */
-  hasHappened(entry: Entry): Promise<boolean>
+  /** Whether a transaction may have paid, by what the chain shows at a block that is final. */
+  mayHaveHappened(entry: Entry, blockNumber: bigint): Promise<boolean>
 }
 
 /** Claims in one transaction: the gas of more is near what blocks of small chains take. */
 export const batchSize = 50
+
+/** How long another process may take from announcing a claim to writing it down: it asks nodes, and signs. */
+const announcedForMs = 60_000
 
 /** Transactions that wait for a block at the same time. */
 const parallel = 8
@@ -85,6 +88,7 @@ export function createSettlement(options: {
   deployment: Deployment.Deployment
   ledger: Ledger
   channels: Pick<ChannelReader, 'read' | 'forget'>
+  closings: Pick<Closings, 'get' | 'keep'>
   transactions: Transactions
   /** Blocks on top of one that can't go away any more. */
   finality: bigint
@@ -96,16 +100,22 @@ export function createSettlement(options: {
   gasPrice: () => Promise<bigint>
   /** Unix seconds. */
   now: () => bigint
+  /** Told of channels that the chain doesn't show, and the books don't know to be closed. */
+  onMissing: (channelId: Hex) => Promise<void>
   log: (message: string) => void
 }): Settlement {
-  const { account, deployment, ledger, channels, transactions, finality, minPayout, nativePrice, now, log } =
-    options
+  const { account, deployment, ledger, channels, closings, transactions, finality, minPayout } = options
+  const { nativePrice, now, log } = options
   const hasBatches = Deployment.has(deployment, 'claimBatch')
-  /** Transactions of the latest closes, for their repeats. */
-  const closes = new Map<Hex, Hex>()
+  /** Channels that this process is ending. */
+  const ending = new Map<Hex, Promise<Closing>>()
 
   /** Channels for which this process is about to send something. */
   const announcing = new Set<Hex>()
+  /** A channel that is being closed is claimed by that. */
+  const isAtWork = (channelId: Hex) => announcing.has(channelId) || ending.has(channelId)
+  /** Announcements of other processes that are in no transaction, since when they are seen. */
+  const foreign = new Map<Hex, { claiming: bigint; at: number }>()
 
   type Due = { state: ChannelState; claim: Claim }
 
@@ -132,24 +142,24 @@ export function createSettlement(options: {
 
   // --- closing
 
-  async function close(channelId: Hex): Promise<Closing> {
-    const {
-      charged,
-      claimed,
-      finalAmount = charged > claimed ? charged : claimed,
-      status,
-    } = await known(channelId)
-    const authorization = CloseAuthorization.typedData({ channelId, finalAmount }, deployment)
-    const closing = { channelId, finalAmount, signature: await account.signTypedData(authorization) }
-    const txHash = closes.get(channelId)
-    if (txHash) return { ...closing, txHash }
-    const payout = finalAmount - claimed
-    const isPossible = status !== 'closed' && payout > 0n && payout >= minPayout
-    if (!isPossible || !Deployment.has(deployment, 'claimAndClose')) return closing
+  function close(channelId: Hex): Promise<Closing> {
+    const under = ending.get(channelId)
+    if (under) return under
+    const attempt = end(channelId).finally(() => ending.delete(channelId))
+    ending.set(channelId, attempt)
+    return attempt
+  }
+
+  async function end(channelId: Hex): Promise<Closing> {
+    const state = await known(channelId)
+    const closing = await authorize(state)
+    const entry = await closeUnderWay(channelId)
+    const { txHash } = closing
+    if (txHash && (state.status === 'closed' || entry?.mined?.hash === txHash)) return closing
     try {
-      if (payout <= (await closeCost())) return closing
-      const hash = await claimAndClose(channelId)
-      return hash ? { ...closing, txHash: hash } : closing
+      if (!entry && !(await isWorthClosing(state, closing.finalAmount))) return closing
+      const hash = await claimAndClose(channelId, entry)
+      return hash ? await closings.keep({ ...closing, txHash: hash }) : closing
     } catch (error) {
       // The consumer can close with the signature; whichever comes first, the amounts are the same.
       log(`channel ${channelId} was not settled: ${codeOf(error)}`)
@@ -158,17 +168,34 @@ export function createSettlement(options: {
     }
   }
 
-  /** The transaction's hash once it is mined; `undefined` when it takes too long. */
-  async function claimAndClose(channelId: Hex): Promise<Hex | undefined> {
-    const entry = (await closeUnderWay(channelId)) ?? (await sendClose(channelId))
+  /** Signs what the ledger has fixed, and nothing else, unless that was done before. Written down when it resolves. */
+  async function authorize(state: ChannelState): Promise<Closing> {
+    const { channelId } = state
+    const finalAmount = finalAmountOf(state, deployment)
+    if (finalAmount === undefined)
+      throw new DrainError('not_finalized', `The final amount of channel ${channelId} is not fixed.`)
+    const told = await closings.get(channelId)
+    if (told?.finalAmount === finalAmount) return told
+    const authorization = CloseAuthorization.typedData({ channelId, finalAmount }, deployment)
+    const signature = await signInTime(account.address, () => account.signTypedData(authorization))
+    return closings.keep({ channelId, finalAmount, signature })
+  }
+
+  async function isWorthClosing({ status, claimed }: ChannelState, finalAmount: bigint): Promise<boolean> {
+    const payout = finalAmount - claimed
+    const isPossible = status !== 'closed' && payout > 0n && payout >= minPayout
+    if (!isPossible || !Deployment.has(deployment, 'claimAndClose')) return false
+    return payout > (await closeCost())
+  }
+
+  /** The transaction's hash once it is mined; `undefined` when it takes too long. `underWay`: it was sent before. */
+  async function claimAndClose(channelId: Hex, underWay: Entry | undefined): Promise<Hex | undefined> {
+    const entry = underWay ?? (await sendClose(channelId))
     const { receipt } = await transactions.mined(entry)
     if (!receipt) return undefined
     // Paid nothing when a claim before it has paid all; what counts here is the close.
     if (!hasClosed(receipt, deployment, channelId)) throw notPaid(entry, receipt.transactionHash)
     channels.forget(channelId)
-    closes.set(channelId, receipt.transactionHash)
-    const [oldest] = closes.keys()
-    if (oldest && closes.size > rememberedCloses) closes.delete(oldest)
     return receipt.transactionHash
   }
 
@@ -197,12 +224,25 @@ export function createSettlement(options: {
   /** A channel without announcements that a dead process has left behind; `undefined` while a claim is on its way. */
   async function free(state: ChannelState, underWay: ReadonlySet<Hex>): Promise<ChannelState | undefined> {
     const { channelId } = state
-    if (underWay.has(channelId) || announcing.has(channelId)) return undefined
+    if (underWay.has(channelId) || isAtWork(channelId)) return undefined
     if (!isUnderWay(state)) return state
     // By now it may have been sent, by this process or another.
-    if ((await transactions.underWay()).has(channelId) || announcing.has(channelId)) return undefined
+    if ((await transactions.underWay()).has(channelId) || isAtWork(channelId)) return undefined
+    if (!isAbandoned(state)) return undefined
     await withdraw([state.channelId])
     return ledger.get(state.channelId)
+  }
+
+  /**
+   * Whether an announcement is of a process that has died. One of more than was charged is given the time that another needs to send
+   * it: forgotten before, its payment would look like one that lost data.
+   */
+  function isAbandoned({ channelId, claiming, charged }: ChannelState): boolean {
+    if (claiming <= charged) return true
+    const seen = foreign.get(channelId)
+    if (seen?.claiming !== claiming) foreign.set(channelId, { claiming, at: performance.now() })
+    else if (performance.now() - seen.at >= announcedForMs) return foreign.delete(channelId)
+    return false
   }
 
   /** What to claim of a channel. */
@@ -224,12 +264,24 @@ export function createSettlement(options: {
     for (const channelId of channelIds) {
       const [state, facts] = [await ledger.get(channelId), await atFinality(channelId)]
       // After the chain was read: what it shows is in the journal by then, or booked.
-      const others = (await transactions.unsettled()).filter(({ nonce }) => nonce !== own?.nonce)
-      if (others.some(({ takes }) => takes.some((take) => take.channelId === channelId))) continue
+      if (await isTaken(channelId, own)) continue
       if (facts) await ledger.endClaim(facts)
-      // Whether it is gone for good, the chain's events will tell: this node may only be behind.
-      else if (state) await ledger.endClaim(state)
+      else if (state) {
+        await ledger.endClaim(state)
+        await doubtMissing(state)
+      }
     }
+  }
+
+  /** Whether a transaction that isn't booked takes from a channel, other than `own`. */
+  async function isTaken(channelId: Hex, own?: Entry): Promise<boolean> {
+    const others = (await transactions.unsettled()).filter(({ nonce }) => nonce !== own?.nonce)
+    return others.some(({ takes }) => takes.some((take) => take.channelId === channelId))
+  }
+
+  /** Whether a channel that isn't there is gone for good will be seen: this node may only be behind. */
+  async function doubtMissing({ channelId, status }: ChannelState): Promise<void> {
+    if (status !== 'closed') await options.onMissing(channelId)
   }
 
   /** Sends one transaction for channels that were announced; those that can't be paid are left out and reported. */
@@ -297,8 +349,9 @@ export function createSettlement(options: {
   }
 
   /** Announces, unless it is booked already, sends and waits; what came of it goes into `claims`. */
-  async function settleBatch(dues: readonly Due[], claims: Claims, isBooked = false): Promise<void> {
+  async function settleBatch(found: readonly Due[], claims: Claims, isBooked = false): Promise<void> {
     let entry: Entry | undefined
+    const dues = found.filter(({ state }) => !ending.has(state.channelId))
     let announced = dues
     for (const { state } of dues) announcing.add(state.channelId)
     try {
@@ -306,7 +359,9 @@ export function createSettlement(options: {
       announced = dues.filter((_, index) => began[index])
       entry = await send(announced, claims)
     } catch (error) {
-      for (const due of announced) await leaveOut(due, codeOf(error), claims)
+      const told = new Set(claims.failed.map(({ channelId }) => channelId))
+      for (const due of announced)
+        if (!told.has(due.state.channelId)) await leaveOut(due, codeOf(error), claims)
       return
     } finally {
       for (const { state } of dues) announcing.delete(state.channelId)
@@ -403,9 +458,11 @@ export function createSettlement(options: {
     const facts = await atFinality(channelId)
     if (!facts) {
       channels.forget(channelId)
+      await doubtMissing(state)
       return undefined
     }
-    if (facts.claimed > state.claimed && !isUnderWay(state)) state = await ledger.recordClaimed(facts)
+    if (facts.claimed > state.claimed && !isUnderWay(state) && !(await isTaken(channelId)))
+      state = await ledger.recordClaimed(facts)
     const due = dueOf(state, false)
     if (!due || due.claim.payAmount - state.claimed < atLeast) return undefined
     const claims = await claimEach([state], false)
@@ -477,17 +534,17 @@ export function createSettlement(options: {
       return inTurn(() => claimEach(ledger.channels({ unclaimedOver }), false))
     },
     book,
-    async hasHappened({ takes }) {
+    async mayHaveHappened({ takes }, blockNumber) {
       for (const { channelId, payAmount } of takes) {
-        const facts = await atFinality(channelId)
-        if (facts && facts.claimed >= payAmount) return true
+        const channel = await channels.read(channelId, { at: blockNumber })
+        // Closed by it, or since.
+        if (!Channel.exists(channel) || channel.claimed >= payAmount) return true
       }
-      return false
+      return takes.length === 0
     },
   }
 }
 
-const rememberedCloses = 10_000
 const ofOneChannel = ['LedgerInvariantError', 'ChannelMismatchError', 'LedgerUsageError']
 
 function notPaid({ kind }: Entry, transactionHash: Hex): DrainError {

@@ -3,7 +3,7 @@
  * claims. Of several processes on one ledger, one does.
  */
 import { type Deployment, Usdc } from '@drain/core'
-import type { Hex, LocalAccount, PublicClient } from 'viem'
+import type { Address, Hex, LocalAccount, PublicClient } from 'viem'
 import type { ChannelReader } from '../chain/ChannelReader.ts'
 import { alarms } from '../ledger/alarms.ts'
 import type { Ledger } from '../ledger/Ledger.ts'
@@ -11,15 +11,19 @@ import type { Logger } from '../observe/Log.ts'
 import type { Metrics } from '../observe/Metrics.ts'
 import { observeSettlement } from '../observe/observeSettlement.ts'
 import { type ChargeBook, createChargeBook } from './ChargeBook.ts'
-import { raiseDoubts } from './doubts.ts'
+import { createClosings } from './Closings.ts'
+import { doubtMissing, raiseDoubts } from './doubts.ts'
 import { createDrain, type Drain, type RunningWork } from './drain.ts'
 import { createFollower } from './Follower.ts'
-import { parseNativePrice } from './gasCost.ts'
+import { claimCostOf, parseNativePrice } from './gasCost.ts'
 import { createJournal } from './Journal.ts'
 import { createLease } from './lease.ts'
-import { createRound, type RoundsPlan } from './rounds.ts'
+import type { Worth } from './plan.ts'
+import { createRound, defaultThreshold, type RoundsPlan } from './rounds.ts'
 import { codeOf, createSettlement, type Settlement } from './Settlement.ts'
 import { createTransactions, type Transactions, type Unsettled } from './Transactions.ts'
+import { keepUnpaidGas } from './unpaidGas.ts'
+import { createAskingSettlement, withoutKey } from './withoutKey.ts'
 
 export type Settler = {
   readonly settlement: Settlement
@@ -32,8 +36,15 @@ export type Settler = {
   start(): void
   /** Ends the round that runs and starts no more. */
   stop(): Promise<void>
-  /** What keeps money from arriving, if anything does. */
-  readonly problem: Unsettled['problem'] | 'claims_failing' | undefined
+  /** What keeps money from arriving, if anything does. Never throws. */
+  problem(): Promise<Unsettled['problem'] | 'claims_failing' | undefined>
+  /**
+   * When this process last tried to follow the chain, if it leads or has led, and when it last got on with it. Milliseconds of the
+   * local clock.
+   */
+  following(): { triedAt: number | undefined; followedAt: number }
+  /** From what on something is claimed, at a price of gas (wei). */
+  worth(gasPrice: bigint): Worth
 }
 
 /** How often the chain and the transactions are looked at. The claims have their own interval. */
@@ -45,11 +56,16 @@ const longestWorkMs = 300_000
 const followMs = 8_000
 const identifiedForMs = 60_000
 const dayMs = 86_400_000
-/** Settled transactions stay in the journal for so long; what they paid stays in the accounts for good. */
+/** How many channels end at a time for servers without the key. */
+const mostEndings = 50
+/** Settled transactions stay in the journal for so long, and how channels ended; what they paid stays in the accounts for good. */
 const keptForDays = 90
 
 export function createSettler(options: {
-  account: LocalAccount
+  /** The provider's; only its address where the key is elsewhere: then nothing is sent or signed, and ends are asked for. */
+  account: LocalAccount | Address
+  /** How long an end that is asked for is waited for, in milliseconds. */
+  patienceMs?: number | undefined
   client: PublicClient
   deployment: Deployment.Deployment
   ledger: Ledger
@@ -68,16 +84,26 @@ export function createSettler(options: {
   /** Milliseconds of the local clock. */
   clock?: (() => number) | undefined
 }): Settler {
-  const { account, client, deployment, ledger, channels, plan, finality, minPayout, metrics, logger } =
-    options
+  const { client, deployment, ledger, channels, plan, finality, minPayout, metrics, logger } = options
+  const { patienceMs = 20_000, clock = Date.now } = options
+  const hasKey = typeof options.account !== 'string'
+  const account = typeof options.account === 'string' ? withoutKey(options.account) : options.account
   const { notebook } = ledger
   const log = (message: string) => logger.warn(message)
+  const nativePrice = plan?.nativePrice ?? parseNativePrice(options.nativePrice, deployment.chainId)
   const journal = createJournal(notebook, account.address)
+  const closings = createClosings({ notebook, deployment, provider: account.address })
   const transactions: Transactions = createTransactions({
     ...{ account, client, deployment, finality, maxGasPrice: options.maxGasPrice, clock: options.clock },
     journal,
-    book: (entry, receipt) => plain.book(entry, receipt),
-    hasHappened: (entry) => plain.hasHappened(entry),
+    async book(entry, receipt) {
+      // First: once the books know a channel to be closed, what its consumer is told stays as it is.
+      await closings.booked(entry, receipt)
+      await plain.book(entry, receipt)
+      if (receipt) await keepUnpaidGas(notebook, entry, receipt, deployment)
+    },
+    mayHaveHappened: (entry, block) => plain.mayHaveHappened(entry, block),
+    onSettled: (entry, receipt) => settled(entry, receipt),
     onUndone: ({ takes }, head) =>
       raiseDoubts(
         notebook,
@@ -86,16 +112,24 @@ export function createSettler(options: {
       ),
   })
   const plain: Settlement = createSettlement({
-    ...{ account, deployment, ledger, channels, transactions, finality, minPayout, log },
-    nativePrice: plan?.nativePrice ?? parseNativePrice(options.nativePrice, deployment.chainId),
+    ...{ account, deployment, ledger, channels, closings, transactions, finality, minPayout, log },
+    nativePrice,
     gasPrice: () => client.getGasPrice(),
     now: channels.now,
+    // Another node may be ahead; in doubt it takes a little longer.
+    onMissing: async (channelId) => {
+      const { number } = await client.getBlock({ includeTransactions: false })
+      await doubtMissing(notebook, { channelId, at: number })
+    },
   })
   const charges = createChargeBook({
     ...{ client, deployment, notebook, transactions, finality, clock: options.clock, log: logger },
     provider: account.address,
   })
-  const { settlement, isFailing } = observeSettlement(plain, metrics, logger)
+  const able = hasKey
+    ? plain
+    : createAskingSettlement(plain, { deployment, ledger, closings, patienceMs, log })
+  const { settlement, settled, isFailing } = observeSettlement(able, { deployment, ledger, metrics, logger })
   const drain = createDrain({ deployment, ledger, running: options.running })
   const follower = createFollower({
     ...{ client, deployment, ledger, clock: options.clock, dust: minPayout, log: logger },
@@ -125,6 +159,9 @@ export function createSettler(options: {
   let working: Promise<void> = Promise.resolve()
   let isWaiting = false
   let timer: ReturnType<typeof setTimeout> | undefined
+  let triedAt: number | undefined
+  /** Channels that end for servers without the key. */
+  const ending = new Map<Hex, Promise<void>>()
 
   /** A step that may fail, and is tried again by the next round. Messages of others may carry a node's URL with its key. */
   async function attempt<result>(what: string, step: () => Promise<result>): Promise<result | undefined> {
@@ -136,9 +173,30 @@ export function createSettler(options: {
     }
   }
 
+  /** Begins with the ends that servers without the key have asked for. Their blocks aren't waited for here. */
+  async function endAsked(): Promise<void> {
+    for await (const channelId of closings.asked()) {
+      if (isStopped || ending.size >= mostEndings) return
+      if (!ending.has(channelId)) ending.set(channelId, end(channelId))
+    }
+  }
+
+  async function end(channelId: Hex): Promise<void> {
+    await attempt('ending a channel that was asked for', () => settlement.close(channelId))
+    // One that failed too: whoever still waits for it asks again.
+    await attempt('answering for the end of a channel', () => closings.tried(channelId))
+    ending.delete(channelId)
+  }
+
+  function follow(): Promise<unknown> {
+    triedAt = clock()
+    return follower.poll()
+  }
+
   async function look(): Promise<void> {
+    await attempt('looking for ends that are asked for', endAsked)
     // Far behind, it goes on by itself: claims must not wait for that.
-    await attempt('following the chain', () => Promise.race([follower.poll(), after(followMs)]))
+    await attempt('following the chain', () => Promise.race([follow(), after(followMs)]))
     await attempt('looking after transactions', transactions.poll)
     await attempt('looking after charges', charges.poll)
     const { problem } = transactions
@@ -180,15 +238,26 @@ export function createSettler(options: {
   async function forgetOld(): Promise<void> {
     if (performance.now() - prunedAt < dayMs) return
     prunedAt = performance.now()
-    await attempt('forgetting old transactions', () => journal.prune(Date.now() - keptForDays * dayMs))
+    const from = Date.now() - keptForDays * dayMs
+    await attempt('forgetting old transactions', () => journal.prune(from))
+    await attempt('forgetting how channels ended', () => closings.prune(from))
+  }
+
+  async function beatOnce(): Promise<void> {
+    if (!(await lease.take()) || !(await isRightChain())) return
+    // Claims wait for blocks, in which others may do something meanwhile.
+    follow().catch(() => {})
+    // Consumers wait for an end, and the work may take longer than they do.
+    await endAsked()
   }
 
   async function work(isForced: boolean): Promise<void> {
-    if (!(await attempt('taking the lead', lease.take))) return
+    // Who leads must be able to send.
+    if (!hasKey || !(await attempt('taking the lead', lease.take))) return
     const startedAt = performance.now()
     const beat = setInterval(() => {
       // Work that hangs must not keep others from doing it.
-      if (performance.now() - startedAt < longestWorkMs) lease.take().catch(() => {})
+      if (performance.now() - startedAt < longestWorkMs) beatOnce().catch(() => {})
     }, leaseMs / 4)
     beat.unref?.()
     try {
@@ -235,10 +304,16 @@ export function createSettler(options: {
       clearTimeout(timer)
       await follower.stop()
       await working
+      await Promise.all(ending.values())
       await attempt('leaving the lead', lease.release)
     },
-    get problem() {
-      return transactions.problem ?? (isFailing() ? 'claims_failing' : undefined)
+    following: () => ({ triedAt, followedAt: follower.followedAt }),
+    worth(gasPrice) {
+      const { threshold = Usdc.parse(defaultThreshold) } = plan ?? {}
+      return { threshold, minPayout, cost: claimCostOf(deployment, gasPrice, nativePrice) }
+    },
+    async problem() {
+      return transactions.problem ?? ((await isFailing()) ? 'claims_failing' : undefined)
     },
   }
 }

@@ -16,8 +16,9 @@ import {
 } from 'viem'
 import { ChainUnavailableError } from '../chain/ChannelReader.ts'
 import { createFeePolicy, type Fees, type Request } from './fees.ts'
-import type { Entry, Journal, Kind, Mined, Take } from './Journal.ts'
-import { isSettled } from './Journal.ts'
+import { type Entry, isSettled, type Journal, type Kind, type Mined, type Take } from './Journal.ts'
+import { nonceTaker } from './nonceTaker.ts'
+import { signInTime } from './signInTime.ts'
 
 /** A function of the channels' contract, or of another one, and what it is called with. */
 type Target =
@@ -92,8 +93,6 @@ const stuckAfterMs = 30_000
 const defaultPatienceMs = 45_000
 /** How long a transaction is looked for whose effects are there and whose receipt isn't. */
 const lostAfterMs = 3_600_000
-/** How long a signature may take: of a key that is kept elsewhere. */
-const signingMs = 30_000
 /** How often one that waits is sent again, since nodes forget. */
 const sendAgainMs = 5_000
 
@@ -107,25 +106,33 @@ export function createTransactions(options: {
   /** Blocks on top of one that can't go away any more. */
   finality: bigint
   book: Book
-  /** Whether the chain shows for good what a transaction was to bring about. */
-  hasHappened: (entry: Entry) => Promise<boolean>
+  /**
+   * Whether the chain, at a block that is final, leaves it open that a transaction has done what it was to. `false`: it has not.
+   * @throws {ChainUnavailableError} Also where the node doesn't have that block.
+   */
+  mayHaveHappened: (entry: Entry, blockNumber: bigint) => Promise<boolean>
   /**
    * Told before the nonce of a transaction that was booked as final is taken by another one, since it is free again: a
    * reorganisation went deeper than that. `head`: the newest block.
    */
   onUndone: (entry: Entry, head: bigint) => Promise<void>
+  /** Told once of each transaction whose outcome this process was the first to book: of several on one journal, one is. */
+  onSettled?: ((entry: Entry, receipt: TransactionReceipt | undefined) => void) | undefined
   /** Wei per gas that is never exceeded. Default 500 gwei. */
   maxGasPrice?: bigint | undefined
   /** How often a transaction that is waited for is asked about. */
   pollMs?: number | undefined
   clock?: (() => number) | undefined
 }): Transactions {
-  const { account, client, deployment, journal, finality, book, hasHappened, onUndone } = options
+  const { account, client, deployment, journal, finality, book, mayHaveHappened, onUndone, onSettled } =
+    options
   const { maxGasPrice = 500_000_000_000n, pollMs = 1_000, clock = Date.now } = options
   const policy = createFeePolicy({ account, client, chainId: deployment.chainId, maxGasPrice })
-  /** When a transaction was sent last, by nonce, and what the node said. */
   /** The head when a transaction that isn't mined was last seen to wait, by nonce. */
   const waitingSince = new Map<number, bigint>()
+  /** When a transaction whose nonce is used had no receipt for the first time, by nonce. */
+  const missingSince = new Map<number, number>()
+  /** When a transaction was sent last, by nonce, and what the node said. */
   const broadcasts = new Map<number, { hash: Hex; at: number; problem: 'no_gas' | undefined }>()
   let turn: Promise<unknown> = Promise.resolve()
   let polling: Promise<Unsettled> | undefined
@@ -143,20 +150,7 @@ export function createTransactions(options: {
     }
   }
 
-  /** A signer that doesn't answer must not keep everything waiting. */
-  async function sign<result>(signing: () => Promise<result>): Promise<result> {
-    let timer: ReturnType<typeof setTimeout> | undefined
-    const tooLong = new Promise<never>((_, reject) => {
-      const message = `The account ${account.address} has not signed within ${signingMs / 1_000} s.`
-      const fail = () => reject(new DrainError('signer_timeout', message, { action: 'Look after its key.' }))
-      timer = setTimeout(fail, signingMs)
-    })
-    try {
-      return await Promise.race([signing(), tooLong])
-    } finally {
-      clearTimeout(timer)
-    }
-  }
+  const sign = <result>(signing: () => Promise<result>) => signInTime(account.address, signing)
 
   const targetOf = ({ address = deployment.contract, abi = ContractError.looseAbi, ...call }: Target) => ({
     address,
@@ -238,6 +232,21 @@ export function createTransactions(options: {
     return undefined
   }
 
+  /** The receipt of an entry, unless it is from a fork that this chain has left: one of several nodes may stand still on it. */
+  async function credibleReceiptOf(entry: Entry, head: Head): Promise<TransactionReceipt | undefined> {
+    const receipt = await receiptOf(entry)
+    if (!receipt || !isDeep(receipt, head)) return receipt
+    if (finality > 0n && head.finalCount <= entry.nonce) return undefined
+    const { hash } = await asking(() => client.getBlock({ blockNumber: receipt.blockNumber }))
+    return hash === receipt.blockHash ? receipt : undefined
+  }
+
+  /** Without a finality to wait for, the head may be older than the receipt. */
+  const isDeep = ({ blockNumber }: TransactionReceipt, head: Head) =>
+    finality === 0n || head.number - blockNumber >= finality
+
+  const finalOf = ({ number }: Head) => (number > finality ? number - finality : 0n)
+
   const noHead: Head = { number: 0n, count: 0, finalCount: 0 }
 
   /** Whoever waits for a transaction asks for the same. */
@@ -280,18 +289,33 @@ export function createTransactions(options: {
     await book(entry, receipt)
   }
 
+  /** Puts down what became of an entry, for good. */
+  async function end({ nonce }: Entry, receipt?: TransactionReceipt): Promise<Entry> {
+    const mined = receipt && minedIn(receipt)
+    let isFirst = false
+    const ended = await journal.change(nonce, (now) => {
+      const changed = turned(now, mined ? 'final' : 'replaced', mined)
+      isFirst = changed !== undefined
+      return changed
+    })
+    // Somebody else may have waited for the same.
+    if (isFirst) {
+      gasSpent += mined?.gasCost ?? 0n
+      onSettled?.(ended, receipt)
+    }
+    return ended
+  }
+
   /** Brings one entry as far as the chain is. */
   async function settle(
     entry: Entry,
     head: Head,
   ): Promise<{ entry: Entry; receipt?: TransactionReceipt | undefined; problem?: Unsettled['problem'] }> {
-    const receipt = await receiptOf(entry)
+    const receipt = await credibleReceiptOf(entry, head)
     if (receipt) {
-      broadcasts.delete(entry.nonce)
-      waitingSince.delete(entry.nonce)
+      for (const kept of [broadcasts, waitingSince, missingSince]) kept.delete(entry.nonce)
       const mined = minedIn(receipt)
-      // Without a finality to wait for, the head may be older than the receipt.
-      if (finality > 0n && head.number - receipt.blockNumber < finality) {
+      if (!isDeep(receipt, head)) {
         const isKnown = entry.state === 'mined' && entry.mined?.blockHash === mined.blockHash
         return {
           entry: isKnown ? entry : await journal.change(entry.nonce, (now) => turned(now, 'mined', mined)),
@@ -299,25 +323,15 @@ export function createTransactions(options: {
         }
       }
       await bookInTurn(entry, head, receipt)
-      let isFirst = false
-      const final = await journal.change(entry.nonce, (now) => {
-        const changed = turned(now, 'final', mined)
-        isFirst = changed !== undefined
-        return changed
-      })
-      // Somebody else may have waited for the same.
-      if (isFirst) gasSpent += mined.gasCost
-      return { entry: final, receipt }
+      return { entry: await end(entry, receipt), receipt }
     }
     if (head.finalCount > entry.nonce) {
-      // Nodes behind one address may differ, and forget receipts: what the chain shows of its effects counts too.
-      const again = await receiptOf(entry)
+      const again = await credibleReceiptOf(entry, head) // another node may answer now
       if (again) return { entry, receipt: again }
-      const { at = 0 } = entry.attempts.at(-1) ?? {}
-      if (clock() - at < lostAfterMs && (await hasHappened(entry))) return { entry, problem: 'no_receipt' }
-      broadcasts.delete(entry.nonce)
+      if (await isMissing(entry, head)) return { entry, problem: 'no_receipt' }
+      for (const kept of [broadcasts, waitingSince, missingSince]) kept.delete(entry.nonce)
       await bookInTurn(entry, head)
-      return { entry: await journal.change(entry.nonce, (now) => turned(now, 'replaced')) }
+      return { entry: await end(entry) }
     }
     // Not there, or not any more.
     const waiting =
@@ -336,6 +350,21 @@ export function createTransactions(options: {
     }
     waitingSince.set(entry.nonce, head.number)
     return raiseFees(waiting)
+  }
+
+  /**
+   * Whether a nonce that is used may be ours, though no node shows the receipt: they may differ, be behind, and forget. Given up for
+   * another's after a while, since its channels wait for it.
+   */
+  async function isMissing(entry: Entry, head: Head): Promise<boolean> {
+    const { nonce, attempts } = entry
+    const since = missingSince.get(nonce) ?? clock()
+    missingSince.set(nonce, since)
+    const until = finalOf(head)
+    if (!(await mayHaveHappened(entry, until))) return false
+    if (clock() - since >= lostAfterMs) return false
+    const taker = await nonceTaker(client, { account: account.address, nonce, until }).catch(() => undefined)
+    return taker === undefined || attempts.some(({ hash }) => hash === taker)
   }
 
   /** Replaces a transaction that nobody mines by the same one that pays more. */
@@ -441,10 +470,12 @@ export function createTransactions(options: {
       const taking = entries.filter(({ takes }) => takes.some((take) => take.channelId === channelId))
       if (taking.length === 0) return
       const head = await askForHead()
+      if (head.number - finality < blockNumber)
+        throw new ChainUnavailableError('the node is behind a block that is final')
       for (const entry of taking) {
-        const { state, mined } = (await settle(entry, head)).entry
-        if (state === 'mined' && mined && mined.blockNumber <= blockNumber)
-          throw new ChainUnavailableError('the node is behind a block that is final')
+        const { entry: settled } = await settle(entry, head)
+        if (!isSettled(settled) && head.finalCount > settled.nonce)
+          throw new ChainUnavailableError('a transaction that may have come before is not found')
       }
     },
     async isOurs(hash) {

@@ -64,7 +64,7 @@ export function createBooking(options: {
 
   /** Takes over what the chain shows, and stops serving a channel that somebody else claims from. */
   async function recordUnknown(claim: Claimed, facts: ChannelFacts | undefined): Promise<void> {
-    const { channelId, txHash, amount } = claim
+    const { channelId, txHash, amount, blockNumber } = claim
     await alarm(
       channelId,
       'unknown_claim',
@@ -74,6 +74,8 @@ export function createBooking(options: {
     const state = await ledger.get(channelId)
     if (state) await ledger.freeze(state)
     forget(channelId)
+    // As before a close: ours before it are booked first.
+    await settleUntil?.(blockNumber, channelId)
     if (facts) await ledger.recordClaimed(facts)
   }
 

@@ -1,6 +1,6 @@
 /**
- * Channels whose booked payments may be gone from the chain, though they were final. Noted before the chain is followed on, and
- * judged once what is there instead is final too: most transactions come again.
+ * Channels whose booked payments may be gone from the chain, though they were final, or that are gone themselves. Noted before the
+ * chain is followed on, and judged once what is there instead is final too: most transactions come again.
  */
 import type { Hex } from 'viem'
 import type { Notebook } from '../ledger/Notebook.ts'
@@ -13,6 +13,13 @@ const prefix = 'doubt/'
 export async function raiseDoubts(notebook: Notebook, channelIds: Iterable<Hex>, at: bigint): Promise<void> {
   for (const channelId of new Set(channelIds))
     await notebook.write(`${prefix}${channelId}`, () => ({ result: undefined, write: `${at}` }))
+}
+
+/** Notes that the chain doesn't show a channel, unless it is in doubt already: asking again and again must not put the judgement off. */
+export function doubtMissing(notebook: Notebook, { channelId, at }: Doubt): Promise<void> {
+  return notebook.write(`${prefix}${channelId}`, (text) =>
+    text === undefined ? { result: undefined, write: `${at}` } : { result: undefined },
+  )
 }
 
 export async function* doubts(notebook: Pick<Notebook, 'read'>): AsyncGenerator<Doubt> {

@@ -64,7 +64,7 @@ export function createFeePolicy(options: {
     async raise(raw, limit) {
       const { to, data, nonce, gas, gasPrice, ...was } = parseTransaction(raw)
       const now = await current()
-      // Nodes ask for a tenth more at least.
+      // An eighth more, and at least what is paid now: nodes take a replacement for a tenth more at least.
       const more = (fee = 0n, least = 0n) => largest((fee * 9n) / 8n + 1n, least)
       const prices: Prices =
         'gasPrice' in now

@@ -12,8 +12,17 @@ export type Worth = {
   threshold: bigint
   /** What a claim must bring, though its channel is about to end. */
   minPayout: bigint
-  /** What one claim costs in gas, in a batch or alone. */
-  cost: bigint
+  cost: ClaimCost
+}
+
+/** What claims cost. Base units. */
+export type ClaimCost = {
+  /** Of a transaction, whatever it claims. */
+  fixed: bigint
+  /** Of each channel in it besides. */
+  each: bigint
+  /** What the contract keeps of a payout, in basis points. */
+  feeBps: bigint
 }
 
 /** A running channel's claim brings at least this many times its gas. */
@@ -41,7 +50,7 @@ export function isOverdue(state: ChannelState, now: bigint): boolean {
   return state.status !== 'closed' && now >= state.expiry - (margin * 2n) / 3n
 }
 
-/** Why a channel is claimed at `now`; `dust` when it would be, were it worth its gas. */
+/** Why a channel is claimed at `now`, together with others; `dust` when it would be, were it worth its own gas. */
 export function judge(
   state: ChannelState,
   { now, threshold, minPayout, cost }: Worth & { now: bigint },
@@ -49,8 +58,26 @@ export function judge(
   const amount = owed(state)
   if (state.status === 'closed' || amount === 0n) return undefined
   const reason = isExpiring(state, now) ? 'expiring' : state.finalAmount === undefined ? undefined : 'closing'
-  if (reason) return amount >= minPayout && amount > cost ? reason : 'dust'
-  return amount >= threshold && amount >= timesCost * cost ? 'threshold' : undefined
+  const paid = paidOut(amount, cost)
+  if (reason) return amount >= minPayout && paid > cost.each ? reason : 'dust'
+  return amount >= threshold && paid >= timesCost * cost.each ? 'threshold' : undefined
+}
+
+/** What arrives of `amount`. */
+const paidOut = (amount: bigint, { feeBps }: ClaimCost) => amount - (amount * feeBps) / 10_000n
+
+/**
+ * Whether what channels have, together, is worth one transaction: several times its cost while they run; any more than that for
+ * those that are about to end. `ends` are some of `all`. Base units.
+ */
+export function isWorthIt(
+  all: { count: number; amount: bigint },
+  ends: { count: number; amount: bigint },
+  cost: ClaimCost,
+): boolean {
+  const costOf = (count: number) => cost.fixed + BigInt(count) * cost.each
+  if (ends.count > 0 && paidOut(ends.amount, cost) > costOf(ends.count)) return true
+  return all.count > 0 && paidOut(all.amount, cost) >= timesCost * costOf(all.count)
 }
 
 /** A voucher, and what to take of it: cumulative, base units. */

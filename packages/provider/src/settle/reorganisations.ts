@@ -2,12 +2,13 @@
 import { type Deployment, Usdc } from '@drain/core'
 import type { Hex, PublicClient } from 'viem'
 import { ChainUnavailableError, localChains } from '../chain/ChannelReader.ts'
-import type { ChannelState, Ledger } from '../ledger/Ledger.ts'
+import { hasAlarm } from '../ledger/alarms.ts'
+import type { ChannelFacts, ChannelState, Ledger } from '../ledger/Ledger.ts'
 import type { Logger } from '../observe/Log.ts'
 import type { Booking } from './booking.ts'
 import * as Cursor from './Cursor.ts'
 import { asked, readChannel } from './chainReads.ts'
-import { doubts, raiseDoubts, settleDoubt } from './doubts.ts'
+import { type Doubt, doubts, raiseDoubts, settleDoubt } from './doubts.ts'
 import type { Finality } from './finality.ts'
 import type { Block, LogWindows } from './LogWindows.ts'
 
@@ -24,10 +25,10 @@ export type Reorganisations = {
    */
   followRemoved(cursor: Cursor.Cursor, finalNumber: bigint): Promise<Cursor.Cursor>
   /**
-   * Looks after the channels whose booked payments may be gone, in the same way.
+   * Looks after the channels whose booked payments may be gone, or that are gone themselves, in the same way.
    * @throws {ChainUnavailableError}
    */
-  followDoubts(finalNumber: bigint): Promise<void>
+  followDoubts(cursor: Cursor.Cursor, head: Block, finalNumber: bigint): Promise<void>
 }
 
 /** Blocks that are looked back at when none that is remembered is left. */
@@ -118,6 +119,14 @@ export function createReorganisations(options: {
     log.warn('a reorganisation took away the open of a channel: it is frozen', { channelId })
   }
 
+  const tellVanished = (channelId: Hex) =>
+    booking.alarm(
+      channelId,
+      'channel_vanished',
+      `The open of channel ${channelId} was taken back by a reorganisation of the chain and did not come again: what it was ` +
+        'served for is not paid. The channel is frozen.',
+    )
+
   async function followRemoved(cursor: Cursor.Cursor, finalNumber: bigint): Promise<Cursor.Cursor> {
     const left: Cursor.RemovedOpen[] = []
     for (const open of cursor.removed) {
@@ -131,44 +140,70 @@ export function createReorganisations(options: {
       // Closed unpaid, it has lost nothing.
       const isOver = state?.status === 'closed' && state.claimed === 0n
       if (!state || isOver || (await readChannel(options, channelId))) continue
-      await booking.alarm(
-        channelId,
-        'channel_vanished',
-        `The open of channel ${channelId} was taken back by a reorganisation of the chain and did not come again: what it was ` +
-          'served for is not paid. The channel is frozen.',
-      )
+      await tellVanished(channelId)
+      await raiseDoubts(ledger.notebook, [channelId], at)
     }
     return left.length === cursor.removed.length ? cursor : save({ ...cursor, removed: left })
   }
 
-  /** What was booked of a channel and the chain doesn't show, base units; `undefined` while it may still change. */
-  async function missingOf(state: ChannelState, finalNumber: bigint): Promise<bigint | undefined> {
-    const found = await readChannel(options, state.channelId)
-    // Closed again, or never opened again: the events tell of both.
-    if (!found) return 0n
-    if (found.claimed < state.claimed) return state.claimed - found.claimed
-    const final = await readChannel(options, state.channelId, finalNumber)
-    return final && final.claimed >= state.claimed ? 0n : undefined
+  /** Whether what was booked of a channel is on chain for good, or missing. */
+  async function followClaims(
+    state: ChannelState,
+    found: ChannelFacts,
+    finalNumber: bigint,
+  ): Promise<boolean> {
+    const { channelId, claimed } = state
+    if (found.claimed >= claimed) {
+      const final = await readChannel(options, channelId, finalNumber)
+      // Closed again since: the events tell.
+      return !final || final.claimed >= claimed
+    }
+    await booking.alarm(
+      channelId,
+      'claim_vanished',
+      `${Usdc.display(claimed - found.claimed)} of channel ${channelId} were claimed and booked, and are not claimed on chain any ` +
+        'more: a reorganisation took back more blocks than are waited for. They are claimed again.',
+    )
+    return true
   }
 
-  async function followDoubts(finalNumber: bigint): Promise<void> {
-    for await (const doubt of doubts(ledger.notebook)) {
+  /**
+   * A channel that the chain doesn't show, though no close of it is booked: nobody may have followed while its open went away. It may
+   * come again until it would have expired, and is claimed then; afterwards it is over.
+   */
+  async function followMissing(
+    { channelId, expiry }: ChannelState,
+    { at }: Doubt,
+    { booked, recent }: Cursor.Cursor,
+    head: Block,
+    finalNumber: bigint,
+  ): Promise<boolean> {
+    // Its close may be on its way into the books.
+    if (booked < at || recent.some(({ closed }) => closed.includes(channelId))) return false
+    await stopServing(channelId)
+    if (!(await hasAlarm(ledger.notebook, channelId, 'channel_vanished'))) await tellVanished(channelId)
+    if (head.timestamp <= expiry || (await block(finalNumber)).timestamp <= expiry) return false
+    await ledger.markClosed(channelId)
+    return true
+  }
+
+  async function followDoubts(cursor: Cursor.Cursor, head: Block, finalNumber: bigint): Promise<void> {
+    const { notebook } = ledger
+    for await (const doubt of doubts(notebook)) {
       const { channelId, at } = doubt
       if (at > finalNumber) continue
-      const missing = await booking.ofOne(channelId, async () => {
+      const isSettled = await booking.ofOne(channelId, async () => {
         const state = await ledger.get(channelId)
-        return state ? missingOf(state, finalNumber) : 0n
+        if (!state) return true
+        const isOver = state.status === 'closed'
+        // Told, and waiting for its expiry: no node is asked about it all day.
+        const mayCome = !isOver && head.timestamp <= state.expiry
+        if (mayCome && (await hasAlarm(notebook, channelId, 'channel_vanished'))) return false
+        const found = await readChannel(options, channelId)
+        if (found) return followClaims(state, found, finalNumber)
+        return isOver || followMissing(state, doubt, cursor, head, finalNumber)
       })
-      if (missing === undefined) continue
-      if (missing > 0n) {
-        await booking.alarm(
-          channelId,
-          'claim_vanished',
-          `${Usdc.display(missing)} of channel ${channelId} were claimed and booked, and are not claimed on chain any more: a ` +
-            'reorganisation took back more blocks than are waited for. They are claimed again.',
-        )
-      }
-      await settleDoubt(ledger.notebook, doubt)
+      if (isSettled) await settleDoubt(notebook, doubt)
     }
   }
 

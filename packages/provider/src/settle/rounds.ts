@@ -3,8 +3,8 @@ import { Deployment, DrainError, Duration, Usdc } from '@drain/core'
 import type { Hex, PublicClient } from 'viem'
 import type { ChannelState, Ledger } from '../ledger/Ledger.ts'
 import * as Terms from '../verify/Terms.ts'
-import { gasOf, inUsdc, parseNativePrice } from './gasCost.ts'
-import { judge, owed, type Reason } from './plan.ts'
+import { claimCostOf, parseNativePrice } from './gasCost.ts'
+import { type ClaimCost, isWorthIt, judge, owed, type Reason } from './plan.ts'
 import { batchSize, type Claims, type Settlement } from './Settlement.ts'
 import type { Transactions } from './Transactions.ts'
 
@@ -14,7 +14,7 @@ export type RoundsInput = {
   interval?: string | undefined
   /** Channels that owe at least this much (USDC), and ten times the gas of a claim, are claimed while they run. Default 10. */
   threshold?: string | undefined
-  /** What the chain's own coin costs, in USDC, to tell what gas costs. Default: a high price. */
+  /** What the chain's own coin costs, in USDC, to tell what gas costs. Default: the provider's own `nativePrice`. */
   nativePrice?: string | undefined
 }
 
@@ -23,6 +23,9 @@ export type RoundsPlan = { interval: bigint; threshold: bigint; nativePrice: big
 
 /** What a round found. Base units. `dust`: about to end, and not worth its gas. */
 export type RoundResult = Claims & { dust: bigint }
+
+/** USDC. */
+export const defaultThreshold = '10'
 
 /** How long a round waits for what runs on an expiring channel: long enough for streams to end, which were told to. */
 const patienceMs = 1_000
@@ -43,7 +46,7 @@ export function planRounds(
   chainId: number,
 ): RoundsPlan {
   const interval = Duration.parse(input.interval ?? '1m')
-  const threshold = Usdc.parse(input.threshold ?? '10')
+  const threshold = Usdc.parse(input.threshold ?? defaultThreshold)
   const nativePrice = parseNativePrice(input.nativePrice, chainId)
   if (interval * roundsPerMargin * 10n <= terms.minDuration) return { interval, threshold, nativePrice }
   throw new DrainError(
@@ -73,10 +76,10 @@ export function createRound(options: {
   const { plan, client, deployment, ledger, settlement, transactions, minPayout, now, drain } = options
   const hasBatches = Deployment.has(deployment, 'claimBatch')
 
-  /** Base units that one claim costs in gas; nothing while the node doesn't say. */
-  async function claimCost(): Promise<bigint> {
+  /** No gas while the node doesn't say. */
+  async function claimCost(): Promise<ClaimCost> {
     const price = await client.getGasPrice().catch(() => 0n)
-    return inUsdc(price * (hasBatches ? gasOf.batched : gasOf.claim), plan.nativePrice)
+    return claimCostOf(deployment, price, plan.nativePrice)
   }
 
   /** Stops what runs on an expiring channel. A request that doesn't end must not keep what was charged from being claimed. */
@@ -122,6 +125,11 @@ export function createRound(options: {
 
     async function* take(): AsyncGenerator<ChannelState> {
       const states = waiting.splice(0)
+      const ends = states.filter(([, reason]) => reason !== 'threshold')
+      if (!isWorthIt(sumOf(states), sumOf(ends), worth.cost)) {
+        dust += sumOf(ends).amount
+        return
+      }
       const ready = await Promise.all(
         states.map(([state, reason]) => (reason === 'expiring' ? ended(state) : state)),
       )
@@ -143,4 +151,9 @@ export function createRound(options: {
     rest(claims)
     return { ...claims, dust }
   }
+}
+
+function sumOf(dues: readonly (readonly [ChannelState, Reason])[]): { count: number; amount: bigint } {
+  const amount = dues.reduce((sum, [state]) => sum + owed({ ...state, claiming: 0n }), 0n)
+  return { count: dues.length, amount }
 }

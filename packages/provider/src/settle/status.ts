@@ -1,15 +1,15 @@
 /** What a settlement has done and what comes next, from the ledger and its notebook. Changes nothing. */
 import type { Address, Hex, PublicClient } from 'viem'
 import { alarms as alarmsIn, countCleared } from '../ledger/alarms.ts'
-import type { ChannelState, Ledger, LedgerIdentity } from '../ledger/Ledger.ts'
-import * as Terms from '../verify/Terms.ts'
+import type { Ledger, LedgerIdentity } from '../ledger/Ledger.ts'
 import { dues, incomes } from './ChargeBook.ts'
-import * as Cursor from './Cursor.ts'
-import { createJournal, isSettled } from './Journal.ts'
-import { isOverdue, judge, owed, type Reason, type Worth } from './plan.ts'
+import { followedTo } from './Cursor.ts'
+import { createJournal, isSettled, type Journal } from './Journal.ts'
+import { type Outlook, readOutlook } from './outlook.ts'
+import type { Worth } from './plan.ts'
 
 /** Amounts in base units of USDC, gas in wei. */
-export type StatusReport = {
+export type StatusReport = Omit<Outlook, 'due'> & {
   provider: Address
   chainId: number
   contract: Address
@@ -19,18 +19,14 @@ export type StatusReport = {
   claimed: bigint
   /** Earned and not claimed. */
   unclaimed: bigint
-  /** Of that, in transactions that aren't final yet. */
-  claiming: bigint
-  /** Of channels so close to their expiry that it should have been claimed before. */
-  atRisk: bigint
-  /** Of channels that are about to end, and not worth its gas. */
-  dust: bigint
+  /** Claimed above what was charged, where only whole signed amounts can be claimed: the consumers' credit. Not in `unclaimed`. */
+  unused: bigint
   /**
    * Payments without a channel: how many are final, what they paid, and in wei what their transfers cost. `pending`: paid and
    * answered, and not final.
    */
   charges: { count: number; amount: bigint; gasCost: bigint; pending: bigint }
-  /** By all transactions that the journal has kept. */
+  /** By all transactions that were ever booked, and those that are mined. */
   gasSpent: bigint
   /** Of the account; undefined when no node was asked. */
   gasBalance: bigint | undefined
@@ -44,8 +40,6 @@ export type StatusReport = {
     attempts: number
     since: number
   }[]
-  /** What is claimed next, the most urgent first. */
-  next: { channelId: Hex; amount: bigint; reason: Reason; expiry: bigint }[]
   /** What somebody has to look at. `at`: Unix milliseconds. */
   alarms: {
     channelId?: Hex | undefined
@@ -56,11 +50,12 @@ export type StatusReport = {
   }[]
   /** Alarms that somebody has looked at and cleared. */
   clearedAlarms: number
-  /** How far the chain was followed; `behind` when a node was asked. */
-  cursor: { block: bigint; behind?: bigint } | undefined
+  /**
+   * How far the chain was followed. When a node was asked: how many blocks that is `behind`, and for how long the oldest of them has
+   * been waiting (`unreadFor`, seconds).
+   */
+  cursor: { block: bigint; behind?: bigint; unreadFor?: bigint } | undefined
 }
-
-const shown = 20
 
 export async function readStatus(options: {
   identity: LedgerIdentity
@@ -75,58 +70,44 @@ export async function readStatus(options: {
   const { provider, chainId, contract } = identity
   const { notebook } = ledger
   const { charges, amounts } = await chargesIn(notebook)
-  const report: StatusReport = {
-    ...{ provider, chainId, contract, transactions: [], next: [], alarms: [] },
+  const journal = createJournal(notebook, provider)
+  const { transactions, underWay } = await underWayIn(journal, amounts)
+  const { due: _, ...outlook } = await readOutlook({ ledger, underWay, worth, now })
+  const alarms: StatusReport['alarms'] = []
+  for await (const alarm of alarmsIn(notebook)) alarms.push(alarm)
+  return {
+    ...{ provider, chainId, contract, charges, transactions, alarms },
     ...(await totalsOf(ledger)),
-    charges,
-    ...{ claiming: 0n, atRisk: 0n, dust: 0n, gasSpent: 0n },
-    clearedAlarms: await countCleared(notebook),
+    ...outlook,
+    gasSpent: await journal.gasSpent(),
     gasBalance: await client?.getBalance({ address: provider }).catch(() => undefined),
-    cursor: await cursorIn(notebook, client),
+    clearedAlarms: await countCleared(notebook),
+    cursor: await cursorIn(notebook, client, now),
   }
+}
+
+/** Transactions that aren't final, and the channels that they take from. `amounts`: of charges, by their subjects. */
+async function underWayIn(journal: Journal, amounts: ReadonlyMap<string, bigint>) {
+  const transactions: StatusReport['transactions'] = []
   const underWay = new Set<Hex>()
-  for await (const entry of createJournal(notebook, provider).all()) {
+  for await (const entry of journal.all()) {
     const { nonce, kind, takes, subject, attempts, mined } = entry
-    report.gasSpent += mined?.gasCost ?? 0n
-    if (isSettled(entry)) continue
     const [first, last] = [attempts[0], attempts.at(-1)]
-    if (!first || !last) continue
+    if (isSettled(entry) || !first || !last) continue
     const [hash, since] = [mined?.hash ?? last.hash, Math.floor(first.at / 1_000)]
-    report.transactions.push({
+    transactions.push({
       ...{ nonce, kind, channels: takes.length, hash, attempts: attempts.length, since },
       amount: subject === undefined ? undefined : amounts.get(subject),
     })
     for (const { channelId } of takes) underWay.add(channelId)
   }
-  const soon = { unclaimed: worth.threshold, expiry: now + Terms.longestMargin }
-  // What is under way may be of channels that weren't due, but for the operator.
-  const due = underWay.size > 0 ? undefined : soon
-  for await (const state of ledger.channels({ unclaimedOver: 0n, due })) {
-    const isMoving = underWay.has(state.channelId)
-    if (isMoving) report.claiming += state.charged - state.claimed - owed(state)
-    const left = isMoving ? state : { ...state, claiming: 0n }
-    if (isOverdue(state, now) && state.charged - state.claimed >= worth.minPayout)
-      report.atRisk += state.charged - state.claimed
-    const reason = judge(left, { ...worth, now })
-    if (reason === 'dust') report.dust += owed(left)
-    else if (reason) keep(report.next, { state: left, reason })
-  }
-  for await (const alarm of alarmsIn(notebook)) report.alarms.push(alarm)
-  return report
-}
-
-/** Keeps the most urgent: those that expire first. */
-function keep(next: StatusReport['next'], { state, reason }: { state: ChannelState; reason: Reason }): void {
-  const { channelId, expiry } = state
-  const at = next.findIndex((other) => other.expiry > expiry)
-  next.splice(at < 0 ? next.length : at, 0, { channelId, amount: owed(state), reason, expiry })
-  if (next.length > shown) next.pop()
+  return { transactions, underWay }
 }
 
 async function totalsOf(ledger: Pick<Ledger, 'totals'>) {
-  const { open, closing, closed, alarms, charged, claimed } = await ledger.totals()
-  const unclaimed = charged - claimed
-  return { channels: { open, closing, closed, alarms }, earned: charged, claimed, unclaimed }
+  const { open, closing, closed, alarms, charged, claimed, unused } = await ledger.totals()
+  const unclaimed = charged - claimed + unused
+  return { channels: { open, closing, closed, alarms }, earned: charged, claimed, unclaimed, unused }
 }
 
 /** `amounts`: of the charges that aren't final, by the subjects of their transactions. */
@@ -148,13 +129,17 @@ async function chargesIn(notebook: Ledger['notebook']) {
 async function cursorIn(
   notebook: Ledger['notebook'],
   client: PublicClient | undefined,
+  now: bigint,
 ): Promise<StatusReport['cursor']> {
-  for await (const { key, text } of notebook.read('cursor')) {
-    if (key !== 'cursor') continue
-    const block = Cursor.parse(text).seen.number
-    const head = await client?.getBlockNumber().catch(() => undefined)
-    if (head === undefined) return { block }
-    return { block, behind: head > block ? head - block : 0n }
+  const block = await followedTo(notebook)
+  if (block === undefined) return undefined
+  try {
+    const head = await client?.getBlockNumber()
+    if (head === undefined || !client) return { block }
+    if (head <= block) return { block, behind: 0n, unreadFor: 0n }
+    const { timestamp } = await client.getBlock({ blockNumber: block + 1n })
+    return { block, behind: head - block, unreadFor: now > timestamp ? now - timestamp : 0n }
+  } catch {
+    return { block }
   }
-  return undefined
 }

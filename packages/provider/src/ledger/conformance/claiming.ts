@@ -69,8 +69,10 @@ export function claiming({ start }: Setting): void {
         claiming: 500n,
         alarm: false,
       })
+      expect(await ledger.totals()).toMatchObject({ claimed: 500n, charged: 100n, unused: 400n })
       const served = await mustReserve(ledger, { channel, voucher: aVoucher(1n, 2n), quote: 400n })
       expect(await ledger.capture(served.reservationId, 400n)).toMatchObject({ state: { charged: 500n } })
+      expect(await ledger.totals()).toMatchObject({ unused: 0n })
       expect(messages).toEqual([])
     })
 

@@ -45,7 +45,7 @@ export function listing({ start }: Setting): void {
       const charged = (29n * 30n) / 2n
       expect(await ledger.totals()).toEqual({
         ...{ open: 20, closing: 10, closed: 0, alarms: 0 },
-        ...{ deposit: 30_000n, authorized: 3000n, charged, reserved: 0n, claimed: 210n },
+        ...{ deposit: 30_000n, authorized: 3000n, charged, reserved: 0n, claimed: 210n, unused: 0n },
       })
     })
   })
