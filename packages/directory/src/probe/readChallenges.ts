@@ -2,6 +2,7 @@
  * Challenges of the `Payment` authentication scheme in `WWW-Authenticate` (https://paymentauth.org, draft-ietf-httpauth-payment):
  * `Payment id="…", realm="…", method="…", intent="…", request="<base64url of JSON>"`.
  */
+import { WwwAuthenticate } from '@drain/core'
 
 export type PaymentChallenge = {
   id: string
@@ -22,7 +23,7 @@ const longestRequest = 16_384
  * offer is no reason not to take another.
  */
 export function readChallenges(value: string | null): PaymentChallenge[] {
-  return [...schemesIn(value ?? '')].flatMap(({ scheme, params }) => {
+  return WwwAuthenticate.parse(value).flatMap(({ scheme, params }) => {
     const challenge = scheme.toLowerCase() === 'payment' && params ? fromParams(params) : undefined
     return challenge ? [challenge] : []
   })
@@ -53,37 +54,4 @@ function decode(encoded: string): Record<string, unknown> | undefined {
   } catch {
     return undefined
   }
-}
-
-type Scheme = { scheme: string; params: Map<string, string> | undefined }
-
-/** The schemes of a header with their parameters (RFC 9110, 11.6.1): none where one is repeated. Ends at what it can't read. */
-function* schemesIn(value: string): Generator<Scheme> {
-  const token = /[\s,]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*/y
-  const quoted = /\s*"((?:[^"\\]|\\[\s\S])*)"/y
-  const plain = /\s*([^,]*)/y
-  let current: Scheme | undefined
-  let at = 0
-  for (;;) {
-    token.lastIndex = at
-    const name = token.exec(value)?.[1]
-    if (name === undefined) break
-    at = token.lastIndex
-    if (value[at] !== '=') {
-      if (current) yield current
-      current = { scheme: name, params: new Map() }
-      continue
-    }
-    quoted.lastIndex = plain.lastIndex = at + 1
-    const text = quoted.exec(value)
-    const bare = text ?? plain.exec(value)
-    at = text ? quoted.lastIndex : plain.lastIndex
-    const key = name.toLowerCase()
-    if (!current?.params || !bare) continue
-    const given = bare[1] ?? ''
-    if (current.params.has(key) || (!text && given.includes('"'))) current.params = undefined
-    else current.params.set(key, text ? given.replace(/\\([\s\S])/g, '$1') : given.trim())
-  }
-  // What is left over was a challenge that broke off.
-  if (current && /^[\s,]*$/.test(value.slice(at))) yield current
 }

@@ -2,6 +2,7 @@
  * Challenges of the `Payment` authentication scheme, as they stand in `WWW-Authenticate`
  * (https://paymentauth.org, draft-ietf-httpauth-payment). The bytes are those of mppx.
  */
+import { WwwAuthenticate } from '@drain/core'
 import { decodeText, encodeText } from './base64url.ts'
 import { canonicalJson } from './canonicalJson.ts'
 
@@ -29,9 +30,6 @@ export const credentialHeaders = ['Authorization', 'Payment-Authorization'] as c
 
 /** The longest `request` that is read, in characters. */
 export const maxRequestLength = 16 * 1_024
-
-/** The longest `WWW-Authenticate` that is read, in characters. */
-const maxHeaderLength = 64 * 1_024
 
 /** The wire form of a request. */
 export function encodeRequest(request: Readonly<Record<string, unknown>>): string {
@@ -98,14 +96,13 @@ function param(name: string, value: string | undefined): string {
  * out: one bad offer is no reason not to take another.
  */
 export function parseChallenges(value: string | null): Challenge[] {
-  if (value === null || value.length > maxHeaderLength) return []
-  return [...schemesIn(value)].flatMap(({ scheme, params }) => {
+  return WwwAuthenticate.parse(value).flatMap(({ scheme, params }) => {
     const challenge = scheme.toLowerCase() === 'payment' && params ? fromParams(params) : undefined
     return challenge ? [challenge] : []
   })
 }
 
-function fromParams(params: Map<string, string>): Challenge | undefined {
+function fromParams(params: ReadonlyMap<string, string>): Challenge | undefined {
   const text = (name: string) => params.get(name)
   const [id, realm, method, intent, request] = ['id', 'realm', 'method', 'intent', 'request'].map(text)
   if (!id || realm === undefined || intent === undefined || !method || !/^[a-z][a-z0-9:_-]*$/.test(method)) {
@@ -125,49 +122,12 @@ function fromParams(params: Map<string, string>): Challenge | undefined {
 
 const dateTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:\d{2})$/
 
-/** The schemes of a header with their parameters: none where one is repeated. Ends at what it can't read. */
-function* schemesIn(value: string): Generator<{ scheme: string; params: Map<string, string> | undefined }> {
-  const token = /[\s,]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*/y
-  const quoted = /\s*"((?:[^"\\]|\\[\s\S])*)"/y
-  const plain = /\s*([^,]*)/y
-  let current: { scheme: string; params: Map<string, string> | undefined } | undefined
-  let at = 0
-  for (;;) {
-    token.lastIndex = at
-    const name = token.exec(value)?.[1]
-    if (name === undefined) break
-    at = token.lastIndex
-    if (value[at] !== '=') {
-      if (current) yield current
-      current = { scheme: name, params: new Map() }
-      continue
-    }
-    quoted.lastIndex = plain.lastIndex = at + 1
-    const text = quoted.exec(value)
-    const bare = text ?? plain.exec(value)
-    at = text ? quoted.lastIndex : plain.lastIndex
-    const key = name.toLowerCase()
-    if (!current?.params || !bare) continue
-    if (current.params.has(key) || (!text && bare[1]?.includes('"'))) current.params = undefined
-    else current.params.set(key, text ? unquoted(text[1] as string) : (bare[1] as string).trim())
-  }
-  // What is left over was a challenge that broke off.
-  if (current && /^[\s,]*$/.test(value.slice(at))) yield current
-}
-
 function quotable(value: string): string {
   if (!/[\r\n\\"\u0100-\uffff]/.test(value)) return value
   if (/[\r\n]/.test(value)) throw new TypeError('A challenge has no line breaks.')
   return value
     .replace(/[\\"]/g, '\\$&')
     .replace(/[\u0100-\uffff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
-}
-
-function unquoted(text: string): string {
-  if (!text.includes('\\')) return text
-  return text.replace(/\\(?:u([0-9A-Fa-f]{4})|([\s\S]))/g, (_, unit?: string, char?: string) =>
-    unit === undefined ? (char as string) : String.fromCharCode(Number.parseInt(unit, 16)),
-  )
 }
 
 function isDefault(header: string): boolean {
