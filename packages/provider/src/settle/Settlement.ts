@@ -4,24 +4,17 @@
  * A claim goes this way: announced in the ledger, simulated, written into the journal, sent, mined, final, booked. Whatever dies
  * in between, the journal or the announcement is left, and both can be resolved by what the chain shows.
  */
-import {
-  Channel,
-  ChannelNotFoundError,
-  CloseAuthorization,
-  Deployment,
-  DrainError,
-  TransactionRevertedError,
-  Usdc,
-} from '@drain/core'
-import { BaseError, type Hex, type LocalAccount, type TransactionReceipt } from 'viem'
+import { Channel, Deployment, DrainError, Usdc } from '@drain/core'
+import type { Hex, LocalAccount, TransactionReceipt } from 'viem'
 import type { ChannelReader } from '../chain/ChannelReader.ts'
 import type { ChannelFacts, ChannelState, ClaimReceipt, Ledger } from '../ledger/Ledger.ts'
-import { type Closing, type Closings, finalAmountOf } from './Closings.ts'
-import { gasOf, inUsdc, inWei } from './gasCost.ts'
+import type { Closing, Closings } from './Closings.ts'
+import { codeOf } from './codeOf.ts'
+import { channelUnknown, createEndings } from './Endings.ts'
+import { inWei } from './gasCost.ts'
 import type { Entry, Take } from './Journal.ts'
 import { bookedClaim, type Claim, chargedClaim, isExpiring, isUnderWay, owed, signedClaim } from './plan.ts'
-import { hasClosed, paidBy } from './receipts.ts'
-import { signInTime } from './signInTime.ts'
+import { paidBy } from './receipts.ts'
 import type { Transactions } from './Transactions.ts'
 
 /** A claim that was paid out. Base units. */
@@ -104,26 +97,17 @@ export function createSettlement(options: {
   onMissing: (channelId: Hex) => Promise<void>
   log: (message: string) => void
 }): Settlement {
-  const { account, deployment, ledger, channels, closings, transactions, finality, minPayout } = options
-  const { nativePrice, now, log } = options
+  const { deployment, ledger, channels, transactions, finality, nativePrice, now, log } = options
   const hasBatches = Deployment.has(deployment, 'claimBatch')
-  /** Channels that this process is ending. */
-  const ending = new Map<Hex, Promise<Closing>>()
-
+  const endings = createEndings(options)
   /** Channels for which this process is about to send something. */
   const announcing = new Set<Hex>()
   /** A channel that is being closed is claimed by that. */
-  const isAtWork = (channelId: Hex) => announcing.has(channelId) || ending.has(channelId)
+  const isAtWork = (channelId: Hex) => announcing.has(channelId) || endings.isUnderWay(channelId)
   /** Announcements of other processes that are in no transaction, since when they are seen. */
   const foreign = new Map<Hex, { claiming: bigint; at: number }>()
 
   type Due = { state: ChannelState; claim: Claim }
-
-  async function known(channelId: Hex): Promise<ChannelState> {
-    const state = await ledger.get(channelId)
-    if (!state) throw new DrainError('channel_unknown', `The ledger does not know channel ${channelId}.`)
-    return state
-  }
 
   /** The channel as the chain will show it for good; `undefined` when it is closed there. */
   async function atFinality(channelId: Hex): Promise<ChannelFacts | undefined> {
@@ -132,91 +116,6 @@ export function createSettlement(options: {
     // So long ago it was not there: closed since, or opened since, and then nothing is claimed for good.
     const latest = finality > 0n ? await channels.read(channelId) : final
     return Channel.exists(latest) ? { ...latest, channelId, claimed: 0n } : undefined
-  }
-
-  /** Base units that a close costs in gas; nothing while the node doesn't say. */
-  async function closeCost(): Promise<bigint> {
-    const price = await options.gasPrice().catch(() => 0n)
-    return inUsdc(price * gasOf.claim, nativePrice)
-  }
-
-  // --- closing
-
-  function close(channelId: Hex): Promise<Closing> {
-    const under = ending.get(channelId)
-    if (under) return under
-    const attempt = end(channelId).finally(() => ending.delete(channelId))
-    ending.set(channelId, attempt)
-    return attempt
-  }
-
-  async function end(channelId: Hex): Promise<Closing> {
-    const state = await known(channelId)
-    const closing = await authorize(state)
-    const entry = await closeUnderWay(channelId)
-    const { txHash } = closing
-    if (txHash && (state.status === 'closed' || entry?.mined?.hash === txHash)) return closing
-    try {
-      if (!entry && !(await isWorthClosing(state, closing.finalAmount))) return closing
-      const hash = await claimAndClose(channelId, entry)
-      return hash ? await closings.keep({ ...closing, txHash: hash }) : closing
-    } catch (error) {
-      // The consumer can close with the signature; whichever comes first, the amounts are the same.
-      log(`channel ${channelId} was not settled: ${codeOf(error)}`)
-      if (error instanceof ChannelNotFoundError) channels.forget(channelId)
-      return closing
-    }
-  }
-
-  /** Signs what the ledger has fixed, and nothing else, unless that was done before. Written down when it resolves. */
-  async function authorize(state: ChannelState): Promise<Closing> {
-    const { channelId } = state
-    const finalAmount = finalAmountOf(state, deployment)
-    if (finalAmount === undefined)
-      throw new DrainError('not_finalized', `The final amount of channel ${channelId} is not fixed.`)
-    const told = await closings.get(channelId)
-    if (told?.finalAmount === finalAmount) return told
-    const authorization = CloseAuthorization.typedData({ channelId, finalAmount }, deployment)
-    const signature = await signInTime(account.address, () => account.signTypedData(authorization))
-    return closings.keep({ channelId, finalAmount, signature })
-  }
-
-  async function isWorthClosing({ status, claimed }: ChannelState, finalAmount: bigint): Promise<boolean> {
-    const payout = finalAmount - claimed
-    const isPossible = status !== 'closed' && payout > 0n && payout >= minPayout
-    if (!isPossible || !Deployment.has(deployment, 'claimAndClose')) return false
-    return payout > (await closeCost())
-  }
-
-  /** The transaction's hash once it is mined; `undefined` when it takes too long. `underWay`: it was sent before. */
-  async function claimAndClose(channelId: Hex, underWay: Entry | undefined): Promise<Hex | undefined> {
-    const entry = underWay ?? (await sendClose(channelId))
-    const { receipt } = await transactions.mined(entry)
-    if (!receipt) return undefined
-    // Paid nothing when a claim before it has paid all; what counts here is the close.
-    if (!hasClosed(receipt, deployment, channelId)) throw notPaid(entry, receipt.transactionHash)
-    channels.forget(channelId)
-    return receipt.transactionHash
-  }
-
-  async function sendClose(channelId: Hex): Promise<Entry> {
-    const { finalAmount, highest } = await known(channelId)
-    if (finalAmount === undefined || !highest) throw new DrainError('not_finalized', 'Nothing to close with.')
-    const args = [channelId, highest.amount, highest.nonce, finalAmount, highest.signature]
-    const call = { kind: 'claimAndClose', functionName: 'claimAndClose', args } as const
-    await transactions.simulate(call, channelId)
-    announcing.add(channelId)
-    try {
-      await ledger.beginClaim(channelId, finalAmount)
-      return await transactions.send({ ...call, takes: [{ channelId, payAmount: finalAmount }] })
-    } finally {
-      announcing.delete(channelId)
-    }
-  }
-
-  async function closeUnderWay(channelId: Hex): Promise<Entry | undefined> {
-    const entries = await transactions.unsettled()
-    return entries.find(({ kind, takes }) => kind === 'claimAndClose' && takes[0]?.channelId === channelId)
   }
 
   // --- claiming
@@ -351,7 +250,7 @@ export function createSettlement(options: {
   /** Announces, unless it is booked already, sends and waits; what came of it goes into `claims`. */
   async function settleBatch(found: readonly Due[], claims: Claims, isBooked = false): Promise<void> {
     let entry: Entry | undefined
-    const dues = found.filter(({ state }) => !ending.has(state.channelId))
+    const dues = found.filter(({ state }) => !endings.isUnderWay(state.channelId))
     let announced = dues
     for (const { state } of dues) announcing.add(state.channelId)
     try {
@@ -454,7 +353,8 @@ export function createSettlement(options: {
   }
 
   async function claim(channelId: Hex, atLeast: bigint): Promise<Claimed | undefined> {
-    let state = await known(channelId)
+    let state = await ledger.get(channelId)
+    if (!state) throw channelUnknown(channelId)
     const facts = await atFinality(channelId)
     if (!facts) {
       channels.forget(channelId)
@@ -525,7 +425,7 @@ export function createSettlement(options: {
   }
 
   return {
-    close,
+    close: endings.close,
     claim: (channelId, { atLeast = 1n } = {}) => inTurn(() => claim(channelId, atLeast)),
     claimMany: (states, { signed = false } = {}) => inTurn(() => claimEach(states, signed)),
     claimAgain: (channelIds) => inTurn(() => claimEachAgain(channelIds)),
@@ -546,23 +446,6 @@ export function createSettlement(options: {
 }
 
 const ofOneChannel = ['LedgerInvariantError', 'ChannelMismatchError', 'LedgerUsageError']
-
-function notPaid({ kind }: Entry, transactionHash: Hex): DrainError {
-  return new TransactionRevertedError(kind, {
-    message: `The ${kind} paid nothing, or another transaction took its place.`,
-    action: 'Look at the channel on chain before trying again.',
-    transactionHash,
-  })
-}
-
-/** What went wrong, for a log: messages of others may carry a node's URL with its key. */
-export function codeOf(error: unknown): string {
-  if (error instanceof DrainError) return error.code
-  // A bug of ours has a name.
-  return error instanceof Error && !(error instanceof BaseError)
-    ? `unavailable, ${error.name}`
-    : 'unavailable'
-}
 
 const noClaims = (): Claims => ({ claimed: [], pending: [], failed: [], waiting: 0n })
 

@@ -58,13 +58,13 @@ export function judge(
   const amount = owed(state)
   if (state.status === 'closed' || amount === 0n) return undefined
   const reason = isExpiring(state, now) ? 'expiring' : state.finalAmount === undefined ? undefined : 'closing'
-  const paid = paidOut(amount, cost)
+  const paid = paidOut(amount, cost.feeBps)
   if (reason) return amount >= minPayout && paid > cost.each ? reason : 'dust'
   return amount >= threshold && paid >= timesCost * cost.each ? 'threshold' : undefined
 }
 
-/** What arrives of `amount`. */
-const paidOut = (amount: bigint, { feeBps }: ClaimCost) => amount - (amount * feeBps) / 10_000n
+/** What arrives of `amount`, without the contract's fee. */
+export const paidOut = (amount: bigint, feeBps: bigint): bigint => amount - (amount * feeBps) / 10_000n
 
 /**
  * Whether what channels have, together, is worth one transaction: several times its cost while they run; any more than that for
@@ -76,8 +76,8 @@ export function isWorthIt(
   cost: ClaimCost,
 ): boolean {
   const costOf = (count: number) => cost.fixed + BigInt(count) * cost.each
-  if (ends.count > 0 && paidOut(ends.amount, cost) > costOf(ends.count)) return true
-  return all.count > 0 && paidOut(all.amount, cost) >= timesCost * costOf(all.count)
+  if (ends.count > 0 && paidOut(ends.amount, cost.feeBps) > costOf(ends.count)) return true
+  return all.count > 0 && paidOut(all.amount, cost.feeBps) >= timesCost * costOf(all.count)
 }
 
 /** A voucher, and what to take of it: cumulative, base units. */
