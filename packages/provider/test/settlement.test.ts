@@ -280,6 +280,24 @@ test('what is left of channels that end is claimed when it is worth the transact
   await proxy.close()
 })
 
+test('a node that asks a fortune for gas makes no dust of what is about to be lost', async () => {
+  const proxy = await startRpcProxy(fixture.chain.rpcUrl)
+  proxy.lie = async ({ method }, answer) =>
+    method === 'eth_gasPrice' ? { result: '0x5af3107a4000' } : answer()
+  let clock = Date.now()
+  const paywall = fixture.paywall({
+    ...{ settle: { nativePrice: '1' }, rpcUrl: proxy.url, clock: () => clock },
+    ledger: memoryLedger({ log: () => {} }),
+  })
+  const channel = await fixture.open({ duration: 1_801n })
+  expect((await ask(paywall, await channel.voucher(900_000n), 900_000n)).status).toBe(200)
+  clock += 1_700_000
+  await paywall.settler.run()
+  expect(await fixture.claimed(channel.id)).toBe(900_000n)
+  await paywall.close()
+  await proxy.close()
+})
+
 test('before its open is final, a channel is good for so much only', async () => {
   const { testClient } = fixture.chain
   const paywall = fixture.paywall({ finality: 5n, exposure: '0.3', confirmations: () => 0n })

@@ -1,6 +1,13 @@
 /** Settlement with nodes behind one address that differ: some are behind, stand still on a fork, or don't find a receipt for a while. */
 import { CloseAuthorization, drainChannelAbi } from '@drain/core'
-import type { ChannelState, ClaimRecord, Ledger, Paywall, PaywallConfig } from '@drain/provider'
+import {
+  type ChannelState,
+  type ClaimRecord,
+  type Ledger,
+  memoryLedger,
+  type Paywall,
+  type PaywallConfig,
+} from '@drain/provider'
 import { type Hex, hexToBigInt, toHex } from 'viem'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { alarms } from '../src/ledger/alarms.ts'
@@ -75,7 +82,7 @@ function losing(hash: Hex): NonNullable<RpcProxy['lie']> {
 
 /** A node that has no block above one, as when it is behind. */
 function behind(head: bigint): NonNullable<RpcProxy['lie']> {
-  return async ({ method, params }, ask) => {
+  return async ({ method, params = [] }, ask) => {
     if (method === 'eth_blockNumber') return { result: toHex(head) }
     const { result, error } = await ask()
     const block = (result as { blockNumber?: Hex } | null)?.blockNumber
@@ -224,4 +231,95 @@ test('one of two nodes that stands still on a left fork does not make a claim fi
   await mine(4)
   await runHonestly(paywall)
   expect((await booked(paywall)).map(({ amount }) => amount)).toEqual([500_000n])
+})
+
+/** Methods that go to a node which stands still at a block, behind one address with a good one. */
+function balanced(stuckAt: bigint, methods?: readonly string[]): NonNullable<RpcProxy['lie']> {
+  return (question, ask) =>
+    !methods || methods.includes(question.method) ? behind(stuckAt)(question, ask) : ask()
+}
+
+/** A channel that owes, opened above the block that a node stands still at. */
+async function aboveStuck(clock: () => number) {
+  const paywall = await start({ clock, settle: { threshold: '0.1', nativePrice: '0.000001' } })
+  await mine(5)
+  const stuckAt = await fixture.chain.publicClient.getBlockNumber({ cacheTime: 0 })
+  const channel = await fixture.open()
+  await mine(4)
+  await pay(paywall, channel, 50_000n, 50_000n)
+  for (let round = 0; round < 2; round += 1) {
+    await paywall.settler.run()
+    await mine(4)
+  }
+  return { paywall, channel, stuckAt }
+}
+
+test('one of two nodes that stands still freezes no channel that is there', async () => {
+  const { paywall, channel, stuckAt } = await aboveStuck(Date.now)
+  proxies[0].lie = balanced(stuckAt)
+  await paywall.settlement.claim(channel.id).catch(() => {})
+  proxies[0].lie = balanced(stuckAt, ['eth_call'])
+  await paywall.settler.run()
+  await runHonestly(paywall)
+  expect(await paywall.ledger.get(channel.id)).toMatchObject({ status: 'open' })
+  expect(await alarmsOf(paywall.ledger)).toEqual([])
+})
+
+test('one of two nodes that stands still keeps nothing from being claimed past its expiry', async () => {
+  let clock = Date.now()
+  const { paywall, channel, stuckAt } = await aboveStuck(() => clock)
+  await fixture.chain.testClient.increaseTime({ seconds: 86_500 })
+  clock += 86_500_000
+  await mine(5)
+  for (const methods of [undefined, ['eth_call'], ['eth_call']]) {
+    proxies[0].lie = balanced(stuckAt, methods)
+    await paywall.settler.run()
+  }
+  clock += 700_000
+  await runHonestly(paywall)
+  expect(await fixture.claimed(channel.id)).toBe(50_000n)
+  expect(await alarmsOf(paywall.ledger)).toEqual([])
+})
+
+test('one look at a node on another fork does not make a paid claim another’s', async () => {
+  const paywall = await start()
+  const channel = await fixture.open()
+  await mine(4)
+  await pay(paywall, channel, 500_000n, 500_000n)
+  const before = await fixture.chain.publicClient.getBlockNumber({ cacheTime: 0 })
+  const { hash } = await claim(paywall, channel)
+  await mine(4)
+  proxies[0].lie = async ({ method, params }, ask) => {
+    if (method === 'eth_getTransactionReceipt') return { result: null }
+    if (method !== 'eth_call') return ask()
+    const asked = { method, params: [params[0], toHex(before)] }
+    return { result: await fixture.chain.publicClient.request(asked as never) }
+  }
+  expect((await paywall.settler.transactions.poll()).problem).toBe('no_receipt')
+  await runHonestly(paywall)
+  expect(await booked(paywall)).toEqual([{ txHash: hash, amount: 500_000n }])
+})
+
+test('a receipt that is lost is given up after an hour, also by processes that look once', async () => {
+  let clock = Date.now()
+  const ledger = memoryLedger({ log: () => {} })
+  const first = await start({ ledger, clock: () => clock })
+  const channel = await fixture.open()
+  await pay(first, channel, 500_000n, 500_000n)
+  const { hash } = await claim(first, channel)
+  await mine(4)
+  proxies[0].lie = losing(hash)
+  await first.settler.run()
+  const again = async () => {
+    const { settler } = fixture.paywall({
+      ...{ finality: 3n, confirmations: () => 0n, rpcUrl: proxies[0].url, clock: () => clock },
+      ledger: () => first.ledger,
+    })
+    return (await settler.transactions.poll()).problem
+  }
+  clock += 1_800_000
+  expect(await again()).toBe('no_receipt')
+  clock += 1_800_000
+  expect(await again()).toBeUndefined()
+  proxies[0].lie = undefined
 })

@@ -191,6 +191,10 @@ test('an open that went away while nobody followed is an alarm with the first cl
   expect(await doubted()).toEqual([channel.id])
   await mine(3)
   await paywall.settler.run()
+  expect(await told()).toEqual([]) // it was heard of a moment ago
+  await testClient.increaseTime({ seconds: 100 })
+  await mine(3)
+  await paywall.settler.run()
   expect(await told()).toEqual([{ channelId: channel.id, code: 'channel_vanished' }])
   expect(await paywall.ledger.get(channel.id)).toMatchObject({ status: 'closing', charged: 500_000n })
   const request = new Request('http://p.example/x', { headers: await channel.voucher(600_000n) })

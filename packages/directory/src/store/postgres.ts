@@ -7,7 +7,8 @@ const int8 = 20
 const numeric = 1700
 /** Another transaction came in the way, or a deadlock was ended: nothing happened, and it may be tried again. */
 const again = new Set(['40001', '40P01'])
-const mostAttempts = 20
+const mostAttempts = 30
+const longestRestMs = 200
 
 export type PostgresOptions = pg.PoolConfig & {
   /** Where the tables are; `drain_directory` by default. */
@@ -61,6 +62,10 @@ export async function openPostgres({
       } finally {
         client.release(broken)
       }
+      // Those that got in each other's way come back at different times.
+      await new Promise((resolve) =>
+        setTimeout(resolve, Math.random() * Math.min(2 ** attempt, longestRestMs)),
+      )
     }
   }
 

@@ -29,6 +29,8 @@ export type HealthReason =
   | 'stuck'
   /** What a transaction was to bring about is there, and its receipt isn't. */
   | 'no_receipt'
+  /** For a minute its transactions could not be looked after: the log says why. */
+  | 'not_settling'
   /** Channels are close to their expiry, or past it, and what they owe was not claimed in the rounds before. */
   | 'claims_overdue'
   /** Something happened that somebody has to look at: `drain-provider status` tells. */

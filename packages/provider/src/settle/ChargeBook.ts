@@ -62,6 +62,10 @@ const lookedForSeconds = 3_600n
 /** Blocks that reorganisations take back are not older than that. */
 const doubtedDays = 2
 const dayMs = 86_400_000
+const hourMs = 3_600_000
+const mostResentPerHour = 100
+/** A transfer takes a third of that; a wallet that is a contract may take more. */
+const mostResendingGas = 300_000n
 
 export function createChargeBook(options: {
   client: PublicClient
@@ -80,6 +84,8 @@ export function createChargeBook(options: {
   const dueKey = (charge: Pick<Authorization, 'from' | 'nonce'>) => `${duePrefix}${nameOf(token, charge)}`
   const incomeKey = (charge: Charge) => `${incomePrefix}${dayOf(charge.at)}/${nameOf(token, charge)}`
   const uses = createChargeUses({ client, token })
+  /** When transfers were sent again, in the last hour. */
+  const resent: number[] = []
   let gasSpent = 0n
 
   /** Changes one that is due. */
@@ -128,16 +134,28 @@ export function createChargeBook(options: {
     await change(charge, () => null)
   }
 
+  /** Whether one more may be sent again this hour: reorganisations take back few. */
+  function mayResend(): boolean {
+    const now = performance.now()
+    while (resent[0] !== undefined && now - resent[0] > hourMs) resent.shift()
+    if (resent.length >= mostResentPerHour) return false
+    resent.push(now)
+    return true
+  }
+
   /** Sends the transfer of one that was answered anew, as long as the token takes it. */
   async function sendAgain(charge: Charge): Promise<void> {
     const { from, to, value, validAfter, validBefore, nonce, signature, sentAgain = 0 } = charge
     const now = BigInt(Math.floor(clock() / 1_000))
     if (!charge.txHash || !signature || sentAgain >= mostSendings || validBefore <= now + miningSeconds)
       return
+    // Whoever serves may write what is due, and must not have its own transfers paid for.
+    if (to.toLowerCase() !== provider.toLowerCase() || !mayResend()) return
     await change(charge, (due) => ({ ...due, sentAgain: sentAgain + 1 }))
     const call = {
       ...{ address: token, abi: authorizationAbi, functionName: 'transferWithAuthorization' },
       args: [from, to, value, validAfter, validBefore, nonce, signature],
+      mostGas: mostResendingGas,
     } as const
     try {
       await transactions.send({ ...call, kind: 'charge', takes: [], subject: nameOf(token, charge) })

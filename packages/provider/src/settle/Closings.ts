@@ -29,7 +29,7 @@ export type Closings = {
   ask(channelId: Hex): Promise<void>
   /** Whether a channel's end is asked for, and nobody has tried it since. */
   isAsked(channelId: Hex): Promise<boolean>
-  /** What may be a channel's id, for each end that is asked for. */
+  /** The ids, in lower case, for each end that is asked for; what is no id is dropped. */
   asked(): AsyncIterable<Hex>
   /** An end that was asked for was tried: what came of it is written down. */
   tried(channelId: Hex): Promise<void>
@@ -100,7 +100,12 @@ export function createClosings(options: {
       ),
     isAsked: async (channelId) => (await read(`${asked}${channelId}`)) !== undefined,
     async *asked() {
-      for await (const { key } of notebook.read(asked)) yield key.slice(asked.length) as Hex
+      for await (const { key } of notebook.read(asked)) {
+        const channelId = key.slice(asked.length)
+        // Another spelling would be another channel to whoever ends them.
+        if (/^0x[0-9a-f]{64}$/.test(channelId)) yield channelId as Hex
+        else await notebook.write(key, () => ({ result: undefined, write: null }))
+      }
     },
     tried: (channelId) => notebook.write(`${asked}${channelId}`, () => ({ result: undefined, write: null })),
     async prune(at) {

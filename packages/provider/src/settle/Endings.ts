@@ -36,7 +36,7 @@ export function createEndings(options: {
   minPayout: bigint
   /** Base units for one coin of the chain. */
   nativePrice: bigint
-  /** Wei per gas, at the moment. @throws whatever the node fails with */
+  /** Wei per gas, at the moment. */
   gasPrice: () => Promise<bigint>
   log: (message: string) => void
 }): Endings {
@@ -50,11 +50,8 @@ export function createEndings(options: {
     return state
   }
 
-  /** Base units that a close costs in gas; nothing while the node doesn't say. */
-  async function cost(): Promise<bigint> {
-    const price = await options.gasPrice().catch(() => 0n)
-    return inUsdc(price * gasOf.claim, nativePrice)
-  }
+  /** Base units that a close costs in gas. */
+  const cost = async () => inUsdc((await options.gasPrice()) * gasOf.claim, nativePrice)
 
   function close(channelId: Hex): Promise<Closing> {
     const under = underWay.get(channelId)

@@ -51,6 +51,8 @@ export type Entry = {
   readonly limit: bigint
   readonly state: State
   readonly mined?: Mined | undefined
+  /** When its nonce was used and no receipt of it was found for the first time (milliseconds). */
+  readonly missingSince?: number | undefined
 }
 
 export type Journal = {

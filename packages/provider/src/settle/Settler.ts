@@ -22,7 +22,7 @@ import { createLease } from './lease.ts'
 import type { Worth } from './plan.ts'
 import { createRound, defaultThreshold, type RoundsPlan } from './rounds.ts'
 import { createSettlement, type Settlement } from './Settlement.ts'
-import { createTransactions, type Transactions, type Unsettled } from './Transactions.ts'
+import { createTransactions, defaultMaxGasPrice, type Transactions, type Unsettled } from './Transactions.ts'
 import { keepUnpaidGas } from './unpaidGas.ts'
 import { createAskingSettlement, withoutKey } from './withoutKey.ts'
 
@@ -92,6 +92,17 @@ export function createSettler(options: {
   const { notebook } = ledger
   const log = (message: string) => logger.warn(message)
   const nativePrice = plan?.nativePrice ?? parseNativePrice(options.nativePrice, deployment.chainId)
+  const { maxGasPrice = defaultMaxGasPrice } = options
+  /** More is not paid: a node that asks for a fortune must not make dust of everything. */
+  const payable = (price: bigint) => (price < maxGasPrice ? price : maxGasPrice)
+  let latestGasPrice = 0n
+
+  /** Wei; the latest while the node doesn't say. */
+  async function gasPrice(): Promise<bigint> {
+    latestGasPrice = payable(await client.getGasPrice().catch(() => latestGasPrice))
+    return latestGasPrice
+  }
+
   const journal = createJournal(notebook, account.address)
   const closings = createClosings({ notebook, deployment, provider: account.address })
   const transactions: Transactions = createTransactions({
@@ -115,7 +126,7 @@ export function createSettler(options: {
   const plain: Settlement = createSettlement({
     ...{ account, deployment, ledger, channels, closings, transactions, finality, minPayout, log },
     nativePrice,
-    gasPrice: () => client.getGasPrice(),
+    gasPrice,
     now: channels.now,
     // Another node may be ahead; in doubt it takes a little longer.
     onMissing: async (channelId) => {
@@ -146,7 +157,7 @@ export function createSettler(options: {
   const round =
     plan &&
     createRound({
-      ...{ plan, client, deployment, ledger, settlement, transactions, minPayout, drain },
+      ...{ plan, gasPrice, deployment, ledger, settlement, transactions, minPayout, drain },
       now: channels.now,
     })
   const intervalMs = plan ? Number(plan.interval) * 1_000 : Number.POSITIVE_INFINITY
@@ -309,9 +320,9 @@ export function createSettler(options: {
       await attempt('leaving the lead', lease.release)
     },
     following: () => ({ triedAt, followedAt: follower.followedAt }),
-    worth(gasPrice) {
+    worth(price) {
       const { threshold = Usdc.parse(defaultThreshold) } = plan ?? {}
-      return { threshold, minPayout, cost: claimCostOf(deployment, gasPrice, nativePrice) }
+      return { threshold, minPayout, cost: claimCostOf(deployment, payable(price), nativePrice) }
     },
     async problem() {
       return transactions.problem ?? ((await isFailing()) ? 'claims_failing' : undefined)

@@ -41,6 +41,8 @@ export type Call = Target & {
   fees?: (Fees & { limit: bigint }) | undefined
   /** What is lost if it isn't mined soon, in wei: then gas may cost more than usual. */
   worth?: bigint | undefined
+  /** Gas that it may take. Default: whatever the node estimates. */
+  mostGas?: bigint | undefined
 }
 
 /** Books the outcome of a transaction that can't change any more. Must bear to be called again for the same. */
@@ -82,17 +84,26 @@ export type Transactions = {
   paidAbove(blockNumber: bigint): Promise<Hex[]>
 }
 
-/** What a round has left. `problem`: why the oldest transaction doesn't get on. */
+/**
+ * What a round has left. `problem`: why the oldest transaction doesn't get on; `not_settling`: for a minute they couldn't be looked
+ * after at all.
+ */
 export type Unsettled = {
   entries: readonly Entry[]
-  problem?: 'gas_price' | 'no_gas' | 'stuck' | 'no_receipt' | undefined
+  problem?: 'gas_price' | 'no_gas' | 'stuck' | 'no_receipt' | 'not_settling' | undefined
 }
+
+/** Wei per gas. */
+export const defaultMaxGasPrice = 500_000_000_000n
 
 /** How long a transaction may wait for a block before more is paid for it. */
 const stuckAfterMs = 30_000
 const defaultPatienceMs = 45_000
+const unpolledForMs = 60_000
 /** How long a transaction is looked for whose effects are there and whose receipt isn't. */
 const lostAfterMs = 3_600_000
+/** And where its effects are not there either. */
+const doubtfulForMs = 600_000
 /** How often one that waits is sent again, since nodes forget. */
 const sendAgainMs = 5_000
 
@@ -126,17 +137,16 @@ export function createTransactions(options: {
 }): Transactions {
   const { account, client, deployment, journal, finality, book, mayHaveHappened, onUndone, onSettled } =
     options
-  const { maxGasPrice = 500_000_000_000n, pollMs = 1_000, clock = Date.now } = options
+  const { maxGasPrice = defaultMaxGasPrice, pollMs = 1_000, clock = Date.now } = options
   const policy = createFeePolicy({ account, client, chainId: deployment.chainId, maxGasPrice })
   /** The head when a transaction that isn't mined was last seen to wait, by nonce. */
   const waitingSince = new Map<number, bigint>()
-  /** When a transaction whose nonce is used had no receipt for the first time, by nonce. */
-  const missingSince = new Map<number, number>()
   /** When a transaction was sent last, by nonce, and what the node said. */
   const broadcasts = new Map<number, { hash: Hex; at: number; problem: 'no_gas' | undefined }>()
   let turn: Promise<unknown> = Promise.resolve()
   let polling: Promise<Unsettled> | undefined
   let problem: Unsettled['problem']
+  let polledAt = performance.now()
   let gasSpent = 0n
   let sharedHead: Promise<Head> | undefined
   let headAt = Number.NEGATIVE_INFINITY
@@ -182,10 +192,17 @@ export function createTransactions(options: {
   async function write(
     { kind, takes, subject }: Pick<Entry, 'kind' | 'takes' | 'subject'>,
     request: Request,
-    { fees, worth, nonce: wanted }: Pick<Call, 'fees' | 'worth'> & { nonce?: number } = {},
+    {
+      fees,
+      worth,
+      mostGas,
+      nonce: wanted,
+    }: Pick<Call, 'fees' | 'worth' | 'mostGas'> & { nonce?: number } = {},
   ): Promise<Entry | undefined> {
     const { to, data } = request
     const { limit, ...paid } = fees ?? (await asking(() => policy.estimate(request, worth)))
+    if (mostGas !== undefined && paid.gas > mostGas)
+      throw new DrainError('gas_limit', `It would take ${paid.gas} gas, and may take ${mostGas}.`)
     for (;;) {
       const nonce = wanted ?? (await freeNonce())
       const call = { chainId: deployment.chainId, to, nonce, ...paid, ...(data && { data }) }
@@ -313,7 +330,7 @@ export function createTransactions(options: {
   ): Promise<{ entry: Entry; receipt?: TransactionReceipt | undefined; problem?: Unsettled['problem'] }> {
     const receipt = await credibleReceiptOf(entry, head)
     if (receipt) {
-      for (const kept of [broadcasts, waitingSince, missingSince]) kept.delete(entry.nonce)
+      for (const kept of [broadcasts, waitingSince]) kept.delete(entry.nonce)
       const mined = minedIn(receipt)
       if (!isDeep(receipt, head)) {
         const isKnown = entry.state === 'mined' && entry.mined?.blockHash === mined.blockHash
@@ -329,7 +346,7 @@ export function createTransactions(options: {
       const again = await credibleReceiptOf(entry, head) // another node may answer now
       if (again) return { entry, receipt: again }
       if (await isMissing(entry, head)) return { entry, problem: 'no_receipt' }
-      for (const kept of [broadcasts, waitingSince, missingSince]) kept.delete(entry.nonce)
+      for (const kept of [broadcasts, waitingSince]) kept.delete(entry.nonce)
       await bookInTurn(entry, head)
       return { entry: await end(entry) }
     }
@@ -354,23 +371,25 @@ export function createTransactions(options: {
 
   /**
    * Whether a nonce that is used may be ours, though no node shows the receipt: they may differ, be behind, and forget. Given up for
-   * another's after a while, since its channels wait for it.
+   * another's after a while, since its channels wait for it; that is written down, for processes that look only once.
    */
   async function isMissing(entry: Entry, head: Head): Promise<boolean> {
     const { nonce, attempts } = entry
-    const since = missingSince.get(nonce) ?? clock()
-    missingSince.set(nonce, since)
+    const { missingSince = 0 } = await journal.change(nonce, (now) =>
+      isSettled(now) || now.missingSince !== undefined ? undefined : { ...now, missingSince: clock() },
+    )
     const until = finalOf(head)
-    if (!(await mayHaveHappened(entry, until))) return false
-    if (clock() - since >= lostAfterMs) return false
     const taker = await nonceTaker(client, { account: account.address, nonce, until }).catch(() => undefined)
-    return taker === undefined || attempts.some(({ hash }) => hash === taker)
+    if (taker !== undefined && !attempts.some(({ hash }) => hash === taker)) return false
+    // Where nobody can tell who took it, what it was to bring about speaks for it or against it.
+    const isLikely = taker !== undefined || (await mayHaveHappened(entry, until))
+    return clock() - missingSince < (isLikely ? lostAfterMs : doubtfulForMs)
   }
 
   /** Replaces a transaction that nobody mines by the same one that pays more. */
   async function raiseFees(entry: Entry): Promise<{ entry: Entry; problem: Unsettled['problem'] }> {
     const before = entry.attempts.at(-1)?.raw
-    const raw = before && (await sign(() => asking(() => policy.raise(before, entry.limit))))
+    const raw = before && (await sign(() => asking(() => policy.raise(before, entry.nonce, entry.limit))))
     if (!raw) return { entry, problem: 'gas_price' }
     const attempt = { hash: keccak256(raw), raw, at: clock() }
     const raised = await journal.change(entry.nonce, (now) =>
@@ -448,9 +467,20 @@ export function createTransactions(options: {
       }
     },
     poll() {
-      polling ??= pollAll().finally(() => {
-        polling = undefined
-      })
+      polling ??= pollAll()
+        .then(
+          (left) => {
+            polledAt = performance.now()
+            return left
+          },
+          (error) => {
+            if (performance.now() - polledAt > unpolledForMs) problem = 'not_settling'
+            throw error
+          },
+        )
+        .finally(() => {
+          polling = undefined
+        })
       return polling
     },
     get problem() {
@@ -495,7 +525,11 @@ export function createTransactions(options: {
 }
 
 /** An entry in another state. What is settled needs its transactions no more, only their names. */
-function turned(entry: Entry, state: Entry['state'], mined?: Mined): Entry | undefined {
+function turned(
+  { missingSince: _, ...entry }: Entry,
+  state: Entry['state'],
+  mined?: Mined,
+): Entry | undefined {
   if (isSettled(entry)) return undefined
   const settled = state === 'final' || state === 'replaced'
   const attempts = settled ? entry.attempts.map(({ hash, at }) => ({ hash, at })) : entry.attempts

@@ -14,12 +14,14 @@ export async function asked<answer>(question: () => Promise<answer>): Promise<an
 
 /**
  * A channel as the contract shows it, at a block if the node still has its state, else now; `undefined` when there is none.
+ * @param isStrict At that block or not at all: a node that is behind doesn't have it.
  * @throws {ChainUnavailableError}
  */
 export async function readChannel(
   { client, deployment }: { client: PublicClient; deployment: Deployment.Deployment },
   channelId: Hex,
   blockNumber?: bigint,
+  isStrict = false,
 ): Promise<ChannelFacts | undefined> {
   const call = {
     address: deployment.contract,
@@ -30,7 +32,9 @@ export async function readChannel(
   const [consumer, provider, deposit, claimed, expiry] = await asked(() => {
     const now = () => client.readContract(call)
     // Nodes keep the state of the latest blocks only.
-    return blockNumber === undefined ? now() : client.readContract({ ...call, blockNumber }).catch(now)
+    if (blockNumber === undefined) return now()
+    const then = client.readContract({ ...call, blockNumber })
+    return isStrict ? then : then.catch(now)
   })
   const channel = { id: channelId, consumer, provider, deposit, claimed, expiry }
   return Channel.exists(channel) ? { ...channel, channelId } : undefined

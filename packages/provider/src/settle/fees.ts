@@ -1,6 +1,13 @@
 /** What transactions pay for gas, and how one that is not mined is made to pay more. */
 import { DrainError } from '@drain/core'
-import { type Hex, type LocalAccount, type PublicClient, parseTransaction } from 'viem'
+import {
+  type Hex,
+  type LocalAccount,
+  type PublicClient,
+  parseTransaction,
+  recoverTransactionAddress,
+  type TransactionSerialized,
+} from 'viem'
 
 /** Wei per gas; one price where the chain has no base fee. */
 export type Prices = { maxFeePerGas: bigint; maxPriorityFeePerGas: bigint } | { gasPrice: bigint }
@@ -18,8 +25,12 @@ export type FeePolicy = {
   estimate(request: Request, worth?: bigint | undefined): Promise<Fees & { limit: bigint }>
   /** The most that may be paid per gas where the caller has decided about fees. */
   readonly limit: bigint
-  /** The same transaction, paying more: signed anew, or `undefined` when that is above `limit`. */
-  raise(raw: Hex, limit: bigint): Promise<Hex | undefined>
+  /**
+   * The same transaction, paying more: signed anew, or `undefined` when that is above `limit`, or above both `maxGasPrice` and twice
+   * the current price.
+   * @throws {DrainError} `journal_forged`: `raw` was not signed by this account for `nonce`. Who writes the journal need not have the key.
+   */
+  raise(raw: Hex, nonce: number, limit: bigint): Promise<Hex | undefined>
 }
 
 export function createFeePolicy(options: {
@@ -36,6 +47,23 @@ export function createFeePolicy(options: {
     if (baseFeePerGas === null) return { gasPrice: await client.getGasPrice() }
     const { maxFeePerGas, maxPriorityFeePerGas } = await client.estimateFeesPerGas()
     return { maxFeePerGas, maxPriorityFeePerGas }
+  }
+
+  /** What the account has signed for a nonce of this chain. */
+  async function ownTransaction(raw: Hex, wanted: number) {
+    const serializedTransaction = raw as TransactionSerialized
+    const signer = await recoverTransactionAddress({ serializedTransaction }).catch(() => undefined)
+    if (signer?.toLowerCase() === account.address.toLowerCase()) {
+      const signed = parseTransaction(raw)
+      if ((signed.nonce ?? 0) === wanted && signed.chainId === chainId) return signed
+    }
+    throw new DrainError(
+      'journal_forged',
+      `What the journal has under nonce ${wanted} is not of this account.`,
+      {
+        action: 'Somebody else writes its ledger: stop what settles, and look who.',
+      },
+    )
   }
 
   return {
@@ -61,8 +89,8 @@ export function createFeePolicy(options: {
       return { gas, limit, ...prices }
     },
 
-    async raise(raw, limit) {
-      const { to, data, nonce, gas, gasPrice, ...was } = parseTransaction(raw)
+    async raise(raw, wanted, limit) {
+      const { to, data, nonce, gas, gasPrice, ...was } = await ownTransaction(raw, wanted)
       const now = await current()
       // An eighth more, and at least what is paid now: nodes take a replacement for a tenth more at least.
       const more = (fee = 0n, least = 0n) => largest((fee * 9n) / 8n + 1n, least)
@@ -73,7 +101,7 @@ export function createFeePolicy(options: {
               maxFeePerGas: more(was.maxFeePerGas, now.maxFeePerGas),
               maxPriorityFeePerGas: more(was.maxPriorityFeePerGas, now.maxPriorityFeePerGas),
             }
-      if (priceOf(prices) > limit) return undefined
+      if (priceOf(prices) > smallest(limit, largest(maxGasPrice, 2n * priceOf(now)))) return undefined
       const same = { to, data, nonce, gas } as { to: Hex; data?: Hex; nonce: number; gas: bigint }
       return account.signTransaction({ chainId, ...same, ...prices })
     },
@@ -83,3 +111,4 @@ export function createFeePolicy(options: {
 const priceOf = (prices: Prices) => ('gasPrice' in prices ? prices.gasPrice : prices.maxFeePerGas)
 
 const largest = (a: bigint, b: bigint) => (a > b ? a : b)
+const smallest = (a: bigint, b: bigint) => (a < b ? a : b)

@@ -31,6 +31,9 @@ export type Reorganisations = {
   followDoubts(cursor: Cursor.Cursor, head: Block, finalNumber: bigint): Promise<void>
 }
 
+/** How long before it was first heard of a channel was opened, at most, as chain and ledger have the time: seconds. */
+const openedWithin = 60n
+
 /** Blocks that are looked back at when none that is remembered is left. */
 const lookBack = 1_000n
 
@@ -139,29 +142,34 @@ export function createReorganisations(options: {
       const state = await booking.ofOne(channelId, () => ledger.get(channelId))
       // Closed unpaid, it has lost nothing.
       const isOver = state?.status === 'closed' && state.claimed === 0n
-      if (!state || isOver || (await readChannel(options, channelId))) continue
+      if (!state || isOver) continue
+      const { final, latest } = await readTwice(channelId, finalNumber)
+      if (final || latest) continue
       await tellVanished(channelId)
       await raiseDoubts(ledger.notebook, [channelId], at)
     }
     return left.length === cursor.removed.length ? cursor : save({ ...cursor, removed: left })
   }
 
-  /** Whether what was booked of a channel is on chain for good, or missing. */
+  /** A channel at the last final block, and now. One node of several may be behind: it doesn't have that block. */
+  async function readTwice(channelId: Hex, finalNumber: bigint) {
+    const final = await readChannel(options, channelId, finalNumber, true)
+    return { final, latest: await readChannel(options, channelId) }
+  }
+
+  /** What was booked of a channel, and at the last final block isn't claimed. Resolves with whether that is settled. */
   async function followClaims(
-    state: ChannelState,
-    found: ChannelFacts,
-    finalNumber: bigint,
+    { channelId, claimed }: ChannelState,
+    final: ChannelFacts,
+    latest: ChannelFacts | undefined,
   ): Promise<boolean> {
-    const { channelId, claimed } = state
-    if (found.claimed >= claimed) {
-      const final = await readChannel(options, channelId, finalNumber)
-      // Closed again since: the events tell.
-      return !final || final.claimed >= claimed
-    }
+    // Closed since: the events tell.
+    if (!latest || final.claimed >= claimed) return true
+    if (latest.claimed >= claimed) return false
     await booking.alarm(
       channelId,
       'claim_vanished',
-      `${Usdc.display(claimed - found.claimed)} of channel ${channelId} were claimed and booked, and are not claimed on chain any ` +
+      `${Usdc.display(claimed - latest.claimed)} of channel ${channelId} were claimed and booked, and are not claimed on chain any ` +
         'more: a reorganisation took back more blocks than are waited for. They are claimed again.',
     )
     return true
@@ -169,20 +177,22 @@ export function createReorganisations(options: {
 
   /**
    * A channel that the chain doesn't show, though no close of it is booked: nobody may have followed while its open went away. It may
-   * come again until it would have expired, and is claimed then; afterwards it is over.
+   * come again until it would have expired, and is claimed then; afterwards it is over. Nothing of it is done at the first look.
    */
   async function followMissing(
-    { channelId, expiry }: ChannelState,
+    { channelId, expiry, firstSeen }: ChannelState,
     { at }: Doubt,
     { booked, recent }: Cursor.Cursor,
-    head: Block,
     finalNumber: bigint,
   ): Promise<boolean> {
-    // Its close may be on its way into the books.
-    if (booked < at || recent.some(({ closed }) => closed.includes(channelId))) return false
+    const { timestamp } = await block(finalNumber)
+    // Its open may not be final yet, or its close on its way into the books.
+    if (timestamp < firstSeen + openedWithin || booked < at) return false
+    if (recent.some(({ closed }) => closed.includes(channelId))) return false
+    const isTold = await hasAlarm(ledger.notebook, channelId, 'channel_vanished')
     await stopServing(channelId)
-    if (!(await hasAlarm(ledger.notebook, channelId, 'channel_vanished'))) await tellVanished(channelId)
-    if (head.timestamp <= expiry || (await block(finalNumber)).timestamp <= expiry) return false
+    if (!isTold) await tellVanished(channelId)
+    if (!isTold || timestamp <= expiry) return false
     await ledger.markClosed(channelId)
     return true
   }
@@ -199,9 +209,11 @@ export function createReorganisations(options: {
         // Told, and waiting for its expiry: no node is asked about it all day.
         const mayCome = !isOver && head.timestamp <= state.expiry
         if (mayCome && (await hasAlarm(notebook, channelId, 'channel_vanished'))) return false
-        const found = await readChannel(options, channelId)
-        if (found) return followClaims(state, found, finalNumber)
-        return isOver || followMissing(state, doubt, cursor, head, finalNumber)
+        const { final, latest } = await readTwice(channelId, finalNumber)
+        if (final) return followClaims(state, final, latest)
+        // It has come again, and isn't final.
+        if (latest) return false
+        return isOver || followMissing(state, doubt, cursor, finalNumber)
       })
       if (isSettled) await settleDoubt(notebook, doubt)
     }

@@ -1,6 +1,6 @@
 /** What is done now and then: claims that are worth it, and those of channels that are about to expire. */
 import { Deployment, DrainError, Duration, Usdc } from '@drain/core'
-import type { Hex, PublicClient } from 'viem'
+import type { Hex } from 'viem'
 import type { ChannelState, Ledger } from '../ledger/Ledger.ts'
 import * as Terms from '../verify/Terms.ts'
 import { claimCostOf, parseNativePrice } from './gasCost.ts'
@@ -61,7 +61,8 @@ export function planRounds(
 /** One round of claims. What can't be claimed is reported, and tried again by the next. */
 export function createRound(options: {
   plan: RoundsPlan
-  client: Pick<PublicClient, 'getGasPrice'>
+  /** Wei per gas, at the moment. */
+  gasPrice: () => Promise<bigint>
   deployment: Deployment.Deployment
   ledger: Ledger
   settlement: Settlement
@@ -73,14 +74,11 @@ export function createRound(options: {
   /** Freezes a channel and fixes its final amount, unless requests still run on it after `patienceMs`. */
   drain: (channel: ChannelState, patienceMs: number) => Promise<boolean>
 }): () => Promise<RoundResult> {
-  const { plan, client, deployment, ledger, settlement, transactions, minPayout, now, drain } = options
+  const { plan, gasPrice, deployment, ledger, settlement, transactions, minPayout, now, drain } = options
   const hasBatches = Deployment.has(deployment, 'claimBatch')
 
-  /** No gas while the node doesn't say. */
-  async function claimCost(): Promise<ClaimCost> {
-    const price = await client.getGasPrice().catch(() => 0n)
-    return claimCostOf(deployment, price, plan.nativePrice)
-  }
+  const claimCost = async (): Promise<ClaimCost> =>
+    claimCostOf(deployment, await gasPrice(), plan.nativePrice)
 
   /** Stops what runs on an expiring channel. A request that doesn't end must not keep what was charged from being claimed. */
   async function ended(state: ChannelState): Promise<ChannelState> {
