@@ -156,7 +156,9 @@ test('what was given something for and isn’t paid is sent again; and no more t
   await book.poll()
   expect(await booked()).toMatchObject([{ nonce: charge.nonce, value }])
 
-  const doomed = await sign({ to: fixture.chain.deployment.token.toLowerCase() as Hex })
+  // Of another authorization: the token refuses it.
+  const { signature } = await sign()
+  const doomed = { ...(await sign()), signature }
   await book.expect(doomed)
   await book.give(doomed, nothingYet)
   const before = await fixture.sent()

@@ -323,3 +323,76 @@ test('a receipt that is lost is given up after an hour, also by processes that l
   expect(await again()).toBeUndefined()
   proxies[0].lie = undefined
 })
+
+test('one of two nodes that is far behind does not keep a claim that is gone from being claimed again', async () => {
+  let clock = Date.now()
+  await mine(10)
+  const settle = { threshold: '0.1', nativePrice: '0.000001' }
+  const paywall = await start({ finality: 2n, clock: () => clock, settle })
+  const old = await fixture.chain.publicClient.getBlockNumber({ cacheTime: 0 })
+  const channel = await fixture.open()
+  await mine(10)
+  await pay(paywall, channel, 300_000n, 300_000n)
+  await claim(paywall, channel)
+  await mine(3)
+  await paywall.settler.run()
+  await fixture.chain.testClient.request({ method: 'anvil_reorg', params: [6, []] } as never)
+  await paywall.settler.run()
+  expect(await fixture.claimed(channel.id)).toBe(0n)
+  await mine(2)
+  proxies[0].lie = async ({ method, params }, ask) => {
+    if (method !== 'eth_call' || params[1] !== 'latest') return ask()
+    const asked = { method, params: [params[0], toHex(old)] }
+    return { result: await fixture.chain.publicClient.request(asked as never) }
+  }
+  await paywall.settler.run()
+  for (let round = 0; round < 3; round += 1) {
+    clock += 60_000
+    await mine(2)
+    await runHonestly(paywall)
+  }
+  expect(await fixture.claimed(channel.id)).toBe(300_000n)
+})
+
+test('what a node has said of a nonce before counts for nothing once the transaction waits again', async () => {
+  let clock = Date.now()
+  const paywall = await start({ finality: 2n, clock: () => clock })
+  const channel = await fixture.open()
+  await pay(paywall, channel, 300_000n, 300_000n)
+  await fixture.chain.testClient.setAutomine(false)
+  const claiming = paywall.settlement.claim(channel.id).catch(({ code }) => code)
+  const { transactions } = paywall.settler
+  await expect.poll(async () => (await transactions.unsettled()).length).toBe(1)
+  // A node of another fork, on which the account has sent more.
+  proxies[0].lie = async ({ method, params }, ask) =>
+    method === 'eth_getTransactionCount' && params[1] !== 'pending' ? { result: toHex(500) } : ask()
+  expect((await transactions.poll()).problem).toBe('no_receipt')
+  proxies[0].lie = undefined
+  clock += 7_200_000 // gas is dear for so long
+  await transactions.poll()
+  await fixture.chain.testClient.setAutomine(true)
+  await mine(5)
+  const [entry] = await transactions.unsettled()
+  const hashes = entry?.attempts.map(({ hash }) => hash) ?? []
+  proxies[0].lie = async ({ method }, ask) =>
+    method === 'eth_getTransactionReceipt' ? { result: null } : ask()
+  await transactions.poll()
+  proxies[0].lie = undefined
+  await claiming
+  await runHonestly(paywall)
+  expect(await booked(paywall)).toMatchObject([{ amount: 300_000n }])
+  expect(hashes).toContain((await booked(paywall))[0]?.txHash)
+})
+
+test('while no node says what gas costs, an end is left to the consumer', async () => {
+  const paywall = await start({ nativePrice: '5000000', minPayout: '0.000001' })
+  const channel = await fixture.open()
+  await pay(paywall, channel, 1_000n, 1_000n)
+  proxies[0].lie = async ({ method }, ask) =>
+    method === 'eth_gasPrice' ? { error: { code: -32_005, message: 'limit exceeded' } } : ask()
+  const state = (await paywall.ledger.get(channel.id)) as ChannelState
+  const closing = await paywall.closeChannel({ ...state, id: channel.id })
+  proxies[0].lie = undefined
+  expect(closing).toMatchObject({ finalAmount: 1_000n, signature: expect.stringMatching(/^0x/) })
+  expect(closing).not.toHaveProperty('txHash')
+})

@@ -63,9 +63,9 @@ const lookedForSeconds = 3_600n
 const doubtedDays = 2
 const dayMs = 86_400_000
 const hourMs = 3_600_000
-const mostResentPerHour = 100
-/** A transfer takes a third of that; a wallet that is a contract may take more. */
-const mostResendingGas = 300_000n
+const mostResentPerHour = 500
+/** A plain transfer takes a tenth of that; a wallet that is a contract takes more. */
+const mostResendingGas = 600_000n
 
 export function createChargeBook(options: {
   client: PublicClient
@@ -136,11 +136,8 @@ export function createChargeBook(options: {
 
   /** Whether one more may be sent again this hour: reorganisations take back few. */
   function mayResend(): boolean {
-    const now = performance.now()
-    while (resent[0] !== undefined && now - resent[0] > hourMs) resent.shift()
-    if (resent.length >= mostResentPerHour) return false
-    resent.push(now)
-    return true
+    while (resent[0] !== undefined && performance.now() - resent[0] > hourMs) resent.shift()
+    return resent.length < mostResentPerHour
   }
 
   /** Sends the transfer of one that was answered anew, as long as the token takes it. */
@@ -159,6 +156,7 @@ export function createChargeBook(options: {
     } as const
     try {
       await transactions.send({ ...call, kind: 'charge', takes: [], subject: nameOf(token, charge) })
+      resent.push(performance.now())
       log.warn('a charge is sent again: a reorganisation took its transfer back', { charge: nonce, from })
     } catch (error) {
       // It may be taken the next time.

@@ -36,7 +36,7 @@ export function createEndings(options: {
   minPayout: bigint
   /** Base units for one coin of the chain. */
   nativePrice: bigint
-  /** Wei per gas, at the moment. */
+  /** Wei per gas, at the moment. @throws whatever the node fails with */
   gasPrice: () => Promise<bigint>
   log: (message: string) => void
 }): Endings {

@@ -205,6 +205,7 @@ export function createFollower(options: {
   }
 
   async function round(): Promise<Head> {
+    const before = followedAt
     const head = await block()
     const local = BigInt(Math.floor(clock() / 1_000))
     const isFuture = !isLocal && head.timestamp > local + mostAhead
@@ -232,11 +233,15 @@ export function createFollower(options: {
       else if (cursor.seen.number < head.number) cursor = await seeOn(cursor, head)
       else break
     }
-    const isAtHead = cursor.seen.number === head.number
-    if (isAtHead && !isStopped && cursor.removed.length > 0) {
-      cursor = await reorganisations.followRemoved(cursor, finalNumber)
+    if (cursor.seen.number === head.number && !isStopped) {
+      try {
+        if (cursor.removed.length > 0) cursor = await reorganisations.followRemoved(cursor, finalNumber)
+        await reorganisations.followDoubts(cursor, head, finalNumber)
+      } catch (error) {
+        followedAt = before // what can't be judged is not followed
+        throw error
+      }
     }
-    if (isAtHead && !isStopped) await reorganisations.followDoubts(cursor, head, finalNumber)
     followedAt = clock()
     return toHead(head, max(0n, head.number - cursor.seen.number))
   }

@@ -89,7 +89,7 @@ export function createSettlement(options: {
   minPayout: bigint
   /** Base units for one coin of the chain. */
   nativePrice: bigint
-  /** Wei per gas, at the moment. */
+  /** Wei per gas, at the moment. @throws whatever the node fails with */
   gasPrice: () => Promise<bigint>
   /** Unix seconds. */
   now: () => bigint

@@ -95,11 +95,15 @@ export function createSettler(options: {
   const { maxGasPrice = defaultMaxGasPrice } = options
   /** More is not paid: a node that asks for a fortune must not make dust of everything. */
   const payable = (price: bigint) => (price < maxGasPrice ? price : maxGasPrice)
-  let latestGasPrice = 0n
+  let latestGasPrice: bigint | undefined
 
   /** Wei; the latest while the node doesn't say. */
   async function gasPrice(): Promise<bigint> {
-    latestGasPrice = payable(await client.getGasPrice().catch(() => latestGasPrice))
+    try {
+      latestGasPrice = payable(await client.getGasPrice())
+    } catch (error) {
+      if (latestGasPrice === undefined) throw error
+    }
     return latestGasPrice
   }
 
@@ -172,6 +176,7 @@ export function createSettler(options: {
   let isWaiting = false
   let timer: ReturnType<typeof setTimeout> | undefined
   let triedAt: number | undefined
+  let lookedAt = Number.NEGATIVE_INFINITY
   /** Channels that end for servers without the key. */
   const ending = new Map<Hex, Promise<void>>()
 
@@ -209,6 +214,7 @@ export function createSettler(options: {
     await attempt('looking for ends that are asked for', endAsked)
     // Far behind, it goes on by itself: claims must not wait for that.
     await attempt('following the chain', () => Promise.race([follow(), after(followMs)]))
+    lookedAt = performance.now()
     await attempt('looking after transactions', transactions.poll)
     await attempt('looking after charges', charges.poll)
     const { problem } = transactions
@@ -325,7 +331,10 @@ export function createSettler(options: {
       return { threshold, minPayout, cost: claimCostOf(deployment, payable(price), nativePrice) }
     },
     async problem() {
-      return transactions.problem ?? ((await isFailing()) ? 'claims_failing' : undefined)
+      // Who leads by now knows better.
+      const isLeading = performance.now() - lookedAt < longestWorkMs
+      const problem = isLeading ? transactions.problem : undefined
+      return problem ?? ((await isFailing()) ? 'claims_failing' : undefined)
     },
   }
 }

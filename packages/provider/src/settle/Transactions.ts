@@ -146,7 +146,8 @@ export function createTransactions(options: {
   let turn: Promise<unknown> = Promise.resolve()
   let polling: Promise<Unsettled> | undefined
   let problem: Unsettled['problem']
-  let polledAt = performance.now()
+  /** Since when they could not be looked after. */
+  let failingSince: number | undefined
   let gasSpent = 0n
   let sharedHead: Promise<Head> | undefined
   let headAt = Number.NEGATIVE_INFINITY
@@ -351,8 +352,8 @@ export function createTransactions(options: {
       return { entry: await end(entry) }
     }
     // Not there, or not any more.
-    const waiting =
-      entry.state === 'mined' ? await journal.change(entry.nonce, (now) => turned(now, 'pending')) : entry
+    const wasFound = entry.state === 'mined' || entry.missingSince !== undefined
+    const waiting = wasFound ? await journal.change(entry.nonce, (now) => turned(now, 'pending')) : entry
     if (head.count > entry.nonce) return { entry: waiting }
     const failure = await broadcast(waiting)
     if (failure === 'no_gas') return { entry: waiting, problem: 'no_gas' }
@@ -375,9 +376,11 @@ export function createTransactions(options: {
    */
   async function isMissing(entry: Entry, head: Head): Promise<boolean> {
     const { nonce, attempts } = entry
-    const { missingSince = 0 } = await journal.change(nonce, (now) =>
+    const noted = await journal.change(nonce, (now) =>
       isSettled(now) || now.missingSince !== undefined ? undefined : { ...now, missingSince: clock() },
     )
+    if (isSettled(noted)) return true // another process has found it
+    const { missingSince = clock() } = noted
     const until = finalOf(head)
     const taker = await nonceTaker(client, { account: account.address, nonce, until }).catch(() => undefined)
     if (taker !== undefined && !attempts.some(({ hash }) => hash === taker)) return false
@@ -470,11 +473,12 @@ export function createTransactions(options: {
       polling ??= pollAll()
         .then(
           (left) => {
-            polledAt = performance.now()
+            failingSince = undefined
             return left
           },
           (error) => {
-            if (performance.now() - polledAt > unpolledForMs) problem = 'not_settling'
+            failingSince ??= performance.now()
+            if (performance.now() - failingSince > unpolledForMs) problem = 'not_settling'
             throw error
           },
         )

@@ -132,6 +132,7 @@ export function createReorganisations(options: {
 
   async function followRemoved(cursor: Cursor.Cursor, finalNumber: bigint): Promise<Cursor.Cursor> {
     const left: Cursor.RemovedOpen[] = []
+    const failures: unknown[] = []
     for (const open of cursor.removed) {
       const { channelId, at } = open
       await booking.ofOne(channelId, () => stopServing(channelId)) // another process may have gone on with it
@@ -143,12 +144,16 @@ export function createReorganisations(options: {
       // Closed unpaid, it has lost nothing.
       const isOver = state?.status === 'closed' && state.claimed === 0n
       if (!state || isOver) continue
-      const { final, latest } = await readTwice(channelId, finalNumber)
-      if (final || latest) continue
+      // One that a node can't tell of keeps none of the others waiting.
+      const found = await readTwice(channelId, finalNumber).catch((error) => void failures.push(error))
+      if (!found) left.push(open)
+      if (!found || found.final || found.latest) continue
       await tellVanished(channelId)
       await raiseDoubts(ledger.notebook, [channelId], at)
     }
-    return left.length === cursor.removed.length ? cursor : save({ ...cursor, removed: left })
+    const next = left.length === cursor.removed.length ? cursor : await save({ ...cursor, removed: left })
+    if (failures.length > 0) throw failures[0]
+    return next
   }
 
   /** A channel at the last final block, and now. One node of several may be behind: it doesn't have that block. */
@@ -163,9 +168,9 @@ export function createReorganisations(options: {
     final: ChannelFacts,
     latest: ChannelFacts | undefined,
   ): Promise<boolean> {
-    // Closed since: the events tell.
-    if (!latest || final.claimed >= claimed) return true
-    if (latest.claimed >= claimed) return false
+    if (final.claimed >= claimed) return true
+    // Claimed again or closed since: that will be final, or was said by a node that is behind.
+    if (!latest || latest.claimed >= claimed) return false
     await booking.alarm(
       channelId,
       'claim_vanished',
@@ -177,7 +182,7 @@ export function createReorganisations(options: {
 
   /**
    * A channel that the chain doesn't show, though no close of it is booked: nobody may have followed while its open went away. It may
-   * come again until it would have expired, and is claimed then; afterwards it is over. Nothing of it is done at the first look.
+   * come again until it would have expired, and is claimed then; afterwards it is over, at the second look.
    */
   async function followMissing(
     { channelId, expiry, firstSeen }: ChannelState,

@@ -61,7 +61,7 @@ export function planRounds(
 /** One round of claims. What can't be claimed is reported, and tried again by the next. */
 export function createRound(options: {
   plan: RoundsPlan
-  /** Wei per gas, at the moment. */
+  /** Wei per gas, at the moment. @throws whatever the node fails with */
   gasPrice: () => Promise<bigint>
   deployment: Deployment.Deployment
   ledger: Ledger
@@ -77,8 +77,9 @@ export function createRound(options: {
   const { plan, gasPrice, deployment, ledger, settlement, transactions, minPayout, now, drain } = options
   const hasBatches = Deployment.has(deployment, 'claimBatch')
 
+  /** No gas while the node has never said: what is about to be lost must not wait for that. */
   const claimCost = async (): Promise<ClaimCost> =>
-    claimCostOf(deployment, await gasPrice(), plan.nativePrice)
+    claimCostOf(deployment, await gasPrice().catch(() => 0n), plan.nativePrice)
 
   /** Stops what runs on an expiring channel. A request that doesn't end must not keep what was charged from being claimed. */
   async function ended(state: ChannelState): Promise<ChannelState> {
