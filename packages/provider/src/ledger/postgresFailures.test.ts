@@ -328,13 +328,16 @@ describe.skipIf(!postgresBin)('a PostgreSQL ledger whose server fails', () => {
         const ledger = start({}, 'small')
         const channel = aChannel()
         await mustReserve(ledger, { channel, voucher: aVoucher(100n, 1n), quote: 1n })
-        await server.sql('CREATE TABLE filler (text text) WITH (autovacuum_enabled = false)', 'small')
-        await server.sql('ALTER TABLE filler ALTER text SET STORAGE PLAIN', 'small')
+        // One connection for all of it: a new one may want to write a file of its own, and there is no room.
+        const filling = new pg.Client({ ...server.connection, user: 'postgres', database: 'small' })
+        await filling.connect()
+        await filling.query('CREATE TABLE filler (text text) WITH (autovacuum_enabled = false)')
+        await filling.query('ALTER TABLE filler ALTER text SET STORAGE PLAIN')
         // The pages that a failed statement has taken stay taken. Less and less fits, at last not a page.
         for (const rows of [100_000, 1000, 100, 10, 1]) {
           const fill = `INSERT INTO filler SELECT repeat('x', 5000) FROM generate_series(1, ${rows})`
           await expect
-            .poll(() => server.sql(fill, 'small').catch(String), { interval: 1 })
+            .poll(() => filling.query(fill).catch(String), { interval: 1 })
             .toContain('No space left')
         }
 
@@ -352,7 +355,8 @@ describe.skipIf(!postgresBin)('a PostgreSQL ledger whose server fails', () => {
         for (const { channel } of refused) expect(await ledger.get(channel.channelId)).toBeUndefined()
         expect(await ledger.get(channel.channelId)).toMatchObject({ reserved: 1n })
 
-        await server.sql('DROP TABLE filler', 'small')
+        await filling.query('DROP TABLE filler')
+        await filling.end()
         await server.sql('CHECKPOINT')
         for (const result of await Promise.all(refused.map((request) => ledger.reserve(request))))
           expect(result).toMatchObject({ ok: true })
