@@ -176,7 +176,6 @@ export function createSettler(options: {
   let isWaiting = false
   let timer: ReturnType<typeof setTimeout> | undefined
   let triedAt: number | undefined
-  let lookedAt = Number.NEGATIVE_INFINITY
   /** Channels that end for servers without the key. */
   const ending = new Map<Hex, Promise<void>>()
 
@@ -214,7 +213,6 @@ export function createSettler(options: {
     await attempt('looking for ends that are asked for', endAsked)
     // Far behind, it goes on by itself: claims must not wait for that.
     await attempt('following the chain', () => Promise.race([follow(), after(followMs)]))
-    lookedAt = performance.now()
     await attempt('looking after transactions', transactions.poll)
     await attempt('looking after charges', charges.poll)
     const { problem } = transactions
@@ -331,10 +329,7 @@ export function createSettler(options: {
       return { threshold, minPayout, cost: claimCostOf(deployment, payable(price), nativePrice) }
     },
     async problem() {
-      // Who leads by now knows better.
-      const isLeading = performance.now() - lookedAt < longestWorkMs
-      const problem = isLeading ? transactions.problem : undefined
-      return problem ?? ((await isFailing()) ? 'claims_failing' : undefined)
+      return transactions.problem ?? ((await isFailing()) ? 'claims_failing' : undefined)
     },
   }
 }

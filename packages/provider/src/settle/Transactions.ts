@@ -65,7 +65,7 @@ export type Transactions = {
   poll(): Promise<Unsettled>
   /** Wei that the transactions cost which this process has booked. */
   readonly gasSpent: bigint
-  /** Why the oldest transaction didn't get on when it was last looked after. */
+  /** Why the oldest transaction didn't get on when it was last looked after, by this process and lately. */
   readonly problem: Unsettled['problem']
   /** What is written down under a nonce. */
   get(nonce: number): Promise<Entry | undefined>
@@ -100,6 +100,8 @@ export const defaultMaxGasPrice = 500_000_000_000n
 const stuckAfterMs = 30_000
 const defaultPatienceMs = 45_000
 const unpolledForMs = 60_000
+/** Longer than any work between two looks: whoever hasn't looked for so long doesn't lead any more, and another knows better. */
+const problemForMs = 360_000
 /** How long a transaction is looked for whose effects are there and whose receipt isn't. */
 const lostAfterMs = 3_600_000
 /** And where its effects are not there either. */
@@ -146,6 +148,7 @@ export function createTransactions(options: {
   let turn: Promise<unknown> = Promise.resolve()
   let polling: Promise<Unsettled> | undefined
   let problem: Unsettled['problem']
+  let polledAt = Number.NEGATIVE_INFINITY
   /** Since when they could not be looked after. */
   let failingSince: number | undefined
   let gasSpent = 0n
@@ -425,6 +428,7 @@ export function createTransactions(options: {
   }
 
   async function pollAll(): Promise<Unsettled> {
+    polledAt = performance.now()
     const entries = await journal.unsettled()
     const left: Entry[] = []
     let first: Unsettled['problem']
@@ -488,7 +492,7 @@ export function createTransactions(options: {
       return polling
     },
     get problem() {
-      return problem
+      return performance.now() - polledAt < problemForMs ? problem : undefined
     },
     get gasSpent() {
       return gasSpent
