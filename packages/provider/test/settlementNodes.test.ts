@@ -396,3 +396,24 @@ test('while no node says what gas costs, an end is left to the consumer', async 
   expect(closing).toMatchObject({ finalAmount: 1_000n, signature: expect.stringMatching(/^0x/) })
   expect(closing).not.toHaveProperty('txHash')
 })
+
+test('health tells when for a minute no node says what became of transactions, and when one does again', async () => {
+  let clock = Date.now()
+  const paywall = await start({ clock: () => clock })
+  const channel = await fixture.open()
+  await pay(paywall, channel, 500_000n, 500_000n)
+  const { hash } = await claim(paywall, channel)
+  const { transactions } = paywall.settler
+  proxies[0].lie = async ({ method }, ask) =>
+    method === 'eth_getTransactionCount' ? { error: { code: -32_000, message: 'missing trie node' } } : ask()
+  await expect(transactions.poll()).rejects.toMatchObject({ code: 'chain_unavailable' })
+  expect((await paywall.health.report()).reasons).not.toContain('not_settling')
+  clock += 61_000
+  await expect(transactions.poll()).rejects.toMatchObject({ code: 'chain_unavailable' })
+  expect((await paywall.health.report()).reasons).toContain('not_settling')
+  proxies[0].lie = undefined
+  await mine(4)
+  await transactions.poll()
+  expect((await paywall.health.report()).reasons).not.toContain('not_settling')
+  expect(await booked(paywall)).toEqual([{ txHash: hash, amount: 500_000n }])
+})

@@ -481,8 +481,8 @@ export function createTransactions(options: {
             return left
           },
           (error) => {
-            failingSince ??= performance.now()
-            if (performance.now() - failingSince > unpolledForMs) problem = 'not_settling'
+            failingSince ??= clock()
+            if (clock() - failingSince > unpolledForMs) problem = 'not_settling'
             throw error
           },
         )
